@@ -1,0 +1,227 @@
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { FastifyInstance } from 'fastify'
+import type { Logger } from 'pino'
+import { localBuckets, localRoles } from '../local-aws/from-policy.js'
+import { type LocalAws, startLocalAws } from '../local-aws/server.js'
+import { createRecorder } from './audit/recorder.js'
+import { appendTo, registerRoles, sweep } from './audit/store.js'
+import { createSts, longestStsSeconds, type StsSettings } from './aws/sts.js'
+import type { Config } from './config.js'
+import { startEmbeddedPostgres } from './db/embedded.js'
+import { migrate, migrationState } from './db/migrate.js'
+import { createPool, type Database } from './db/pool.js'
+import { checkBrokerRole } from './db/role-check.js'
+import { StartError } from './errors.js'
+import { loadGrants } from './grants/store.js'
+import { buildApp } from './http/app.js'
+import { LOCAL_ISSUER, loadLocalIssuer } from './identity/local-issuer.js'
+import { createVerifier } from './identity/verifier.js'
+import { newId } from './issuance/id.js'
+import type { IssueDeps } from './issuance/issue.js'
+import { createLiveSessions } from './issuance/live-sessions.js'
+import { packageRoot } from './paths.js'
+import { type PolicyHolder, watchPolicySet } from './policy/watch.js'
+import { readiness } from './readiness.js'
+import type { PolicySet } from './types.js'
+
+export interface Broker {
+  readonly app: FastifyInstance
+  readonly policy: PolicyHolder
+  readonly database: Database
+  /** Local mode only. */
+  readonly localAws?: LocalAws
+  /** Off, drain, flush, end: in this order, so that nothing minted goes unrecorded. */
+  readonly close: () => Promise<void>
+}
+
+/** Longer than any AssumeRole with its retries may take, so that a sweep never meets one under way. */
+const ABANDONED_AFTER_SECONDS = 90
+const SWEEP_EVERY_MS = 15_000
+
+export const LOCAL_NOTICE = 'Local mode: these credentials work on this machine only, against the local AWS.'
+
+/** What a test puts in place of a part, or between two; `serve` passes nothing. */
+export interface Replacements {
+  /** A migrated database in place of the embedded one. */
+  readonly databaseUrl?: string
+  readonly issue?: (deps: IssueDeps) => IssueDeps
+}
+
+/** Builds a whole broker out of a configuration. Throws `StartError`, one sentence, when it cannot start. */
+export async function buildBroker(
+  config: Config,
+  log: Logger,
+  replacements: Replacements = {},
+): Promise<Broker> {
+  const ending: (() => unknown)[] = []
+  const closeAll = async () => {
+    for (const end of ending.splice(0).reverse()) await end()
+  }
+  try {
+    const database = createPool({
+      connectionString: replacements.databaseUrl ?? (await databaseUrl(config, log, ending)),
+      applicationName: 'writ',
+      log,
+      max: 20,
+    })
+    ending.push(() => database.end())
+    await checkDatabase(database)
+
+    const recorder = createRecorder(appendTo(database))
+    ending.push(() => recorder.drain())
+    let localAws: LocalAws | undefined
+    const policy = await watchPolicySet(config.policies, {
+      accept: async (policySet) => {
+        refuseLocalIssuer(config, policySet)
+        await registerRoles(database, policySet)
+        if (localAws !== undefined) refreshRoles(localAws, policySet)
+      },
+      onReload: (state) => {
+        const problems = state.lastProblem?.problems.length ?? 0
+        log[problems > 0 ? 'error' : 'info']({ digest: state.digest, problems }, 'policy reloaded')
+        const kind = problems > 0 ? 'policy.rejected' : 'policy.loaded'
+        recorder
+          .record({ op: 'event', kind, payload: { policy_digest: state.digest, problems } })
+          .catch((err: unknown) => log.error({ err }, 'policy reload not recorded'))
+      },
+    })
+    ending.push(() => policy.close())
+
+    let aws: StsSettings = { timeoutMs: config.awsTimeoutMs }
+    if (config.mode === 'local') {
+      const broker = {
+        account: BROKER_ACCOUNT,
+        accessKeyId: `AKIA${randomBytes(10).toString('hex').slice(0, 16).toUpperCase()}`,
+        secretAccessKey: randomBytes(30).toString('base64'),
+      }
+      localAws = await startLocalAws({
+        roles: localRoles(policy.current(), BROKER_ARN),
+        buckets: localBuckets(policy.current()),
+        broker,
+      })
+      ending.push(() => localAws?.close())
+      aws = { ...aws, endpoint: localAws.url, credentials: broker }
+    }
+    const sts = createSts(aws)
+    ending.push(() => sts.close())
+
+    const localIssuer = config.mode === 'local' ? await loadLocalIssuer(config.dataDir) : undefined
+    const verifier = createVerifier({
+      issuers: () => policy.current().issuers,
+      log,
+      ...(localIssuer === undefined ? {} : { localIssuer }),
+    })
+    ending.push(() => verifier.close())
+
+    const now = () => new Date()
+    const parts: IssueDeps = {
+      loadGrants: (agent, environment) => loadGrants(database, agent, environment),
+      record: recorder.record,
+      assumeRole: sts.assumeRole,
+      live: createLiveSessions(),
+      newId,
+      now,
+      settings: {
+        longestStsSeconds: longestStsSeconds(await sts.whoAmI(config.awsRegion)),
+        localAws: config.mode === 'local',
+      },
+    }
+    const issue = replacements.issue?.(parts) ?? parts
+    const app = await buildApp(
+      {
+        auth: { verify: verifier.verify, policySet: policy.current, record: issue.record },
+        issue,
+        grants: { database, record: issue.record, newId, now },
+        database,
+        ready: readiness({ database, policy, issuers: verifier.health, now }),
+        ...(config.mode === 'local' ? { notice: LOCAL_NOTICE } : {}),
+      },
+      {
+        log,
+        trustedProxies: config.trustedProxies,
+        version: version(),
+        ...(config.tls === undefined
+          ? {}
+          : { tls: { cert: readFileSync(config.tls.certFile), key: readFileSync(config.tls.keyFile) } }),
+      },
+    )
+    ending.push(sweepRegularly(database, log))
+    ending.push(() => app.close())
+    await recorder.record({
+      op: 'event',
+      kind: 'broker.started',
+      payload: { mode: config.mode, version: version(), policy_digest: policy.current().digest },
+    })
+    return { app, policy, database, ...(localAws === undefined ? {} : { localAws }), close: closeAll }
+  } catch (error) {
+    await closeAll()
+    throw error
+  }
+}
+
+/** The broker's own account in local mode: no environment's, as it should be in production. */
+const BROKER_ACCOUNT = '999900001111'
+const BROKER_ARN = `arn:aws:iam::${BROKER_ACCOUNT}:user/writ-broker`
+
+async function databaseUrl(config: Config, log: Logger, ending: (() => unknown)[]): Promise<string> {
+  if (config.mode === 'production') {
+    if (config.databaseUrl !== undefined) return config.databaseUrl
+    throw new StartError('DATABASE_URL is missing: production needs a PostgreSQL database.')
+  }
+  const embedded = await startEmbeddedPostgres({ dataDir: config.dataDir, log })
+  ending.push(() => embedded.stop())
+  await migrate({ ownerUrl: embedded.ownerUrl, directory: MIGRATIONS, log })
+  return embedded.brokerUrl
+}
+
+export const MIGRATIONS = join(packageRoot(), 'migrations')
+
+async function checkDatabase(database: Database): Promise<void> {
+  try {
+    await checkBrokerRole(database)
+    const state = await migrationState(database, MIGRATIONS)
+    if (!state.upToDate) {
+      throw new StartError(
+        `${state.problem ?? 'The database does not fit this version.'} Run \`writ migrate\` first.`,
+      )
+    }
+  } catch (error) {
+    if (error instanceof StartError) throw error
+    throw new StartError(
+      `The database cannot be used: ${error instanceof Error ? error.message : 'unknown error'}.`,
+    )
+  }
+}
+
+/** Its keys lie in a data folder: whoever can read that could be any agent. */
+function refuseLocalIssuer(config: Config, policySet: PolicySet): void {
+  if (config.mode === 'production' && policySet.issuers.some((trusted) => trusted.issuer === LOCAL_ISSUER)) {
+    throw new StartError(`The policy set trusts ${LOCAL_ISSUER}, which is for local mode only.`)
+  }
+}
+
+function refreshRoles(localAws: LocalAws, policySet: PolicySet): void {
+  for (const role of localRoles(policySet, BROKER_ARN)) localAws.putRole(role)
+}
+
+function sweepRegularly(database: Database, log: Logger): () => void {
+  const timer = setInterval(() => {
+    sweep(database, ABANDONED_AFTER_SECONDS).then(
+      (closed) => {
+        if (closed > 0) log.warn({ closed }, 'swept')
+      },
+      (err: unknown) => log.error({ err }, 'sweep failed'),
+    )
+  }, SWEEP_EVERY_MS)
+  timer.unref()
+  return () => clearInterval(timer)
+}
+
+function version(): string {
+  const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as {
+    version: string
+  }
+  return version
+}

@@ -1,0 +1,125 @@
+import { createHash } from 'node:crypto'
+import type { RecordItem } from '../audit/items.js'
+import type { Database } from '../db/pool.js'
+import { decide } from '../decision/decide.js'
+import { type ErrorCode, WritError } from '../errors.js'
+import { permissionsOf } from '../issuance/plan.js'
+import type { Agent, CredentialRequest, Identity, NeedsGrant, OnBehalfOf, PolicySet } from '../types.js'
+import { callGrantFunction } from './store.js'
+
+export interface GrantDeps {
+  readonly database: Database
+  readonly record: RecordItem
+  readonly newId: () => string
+  readonly now: () => Date
+}
+
+/** What is wished for beyond the credential request itself. */
+export interface GrantWish {
+  readonly request: CredentialRequest
+  readonly uses: number
+  /** Life of the grant from its approval, or from `notBefore`. */
+  readonly validSeconds: number
+  readonly notBefore?: Date
+}
+
+/** Who asks: the agent itself, or an operator who grants unasked. */
+export type Requester =
+  | { readonly kind: 'agent'; readonly identity: Identity }
+  | { readonly kind: 'operator'; readonly name: string }
+
+/** A request nobody looked at within the hour is not granted by somebody cleaning up the queue. */
+const PENDING_SECONDS = 3600
+
+/**
+ * Opens a grant request, or answers the pending one with the same content.
+ *
+ * Only what a human could allow is taken: what policy denies anyway is refused here as it would be later.
+ * Throws `WritError` with the decision's own code, grant_not_needed, or grant_requests_pending.
+ */
+export async function openGrantRequest(
+  deps: GrantDeps,
+  policySet: PolicySet,
+  agentName: string,
+  requester: Requester,
+  wish: GrantWish,
+): Promise<{ readonly id: string; readonly created: boolean }> {
+  const { request } = wish
+  // Decided without grants: the question is whether a human could allow it, not whether one has already.
+  const decision = decide(policySet, agentName, request, { grants: [] }, deps.now())
+  if (decision.outcome === 'allow') {
+    throw new WritError('grant_not_needed', 'Policy allows this without a human.')
+  }
+  if (decision.outcome === 'deny') {
+    await deps.record({
+      op: 'denial',
+      kind: 'grant_request.refused',
+      key: JSON.stringify(['grant', agentName, request.environment, request.scopes, decision.refusal.code]),
+      fields: { agent: agentName, environment: request.environment, code: decision.refusal.code },
+      payload: { scopes: request.scopes, detail: decision.refusal.detail, policy_digest: policySet.digest },
+    })
+    throw new WritError(decision.refusal.code, decision.refusal.detail)
+  }
+
+  const claims = requester.kind === 'agent' ? requester.identity.claims : {}
+  const rendered = permissionsOf(decision, { claims })
+  if ('refusal' in rendered) throw new WritError(rendered.refusal.code, rendered.refusal.detail)
+  const onBehalfOf = requester.kind === 'agent' ? requester.identity.onBehalfOf : undefined
+  const content = {
+    agent: agentName,
+    environment: request.environment,
+    scopes: request.scopes,
+    policy_digest: policySet.digest,
+    permissions_sha256: rendered.sha256,
+    max_uses: wish.uses,
+    valid_seconds: wish.validSeconds,
+    not_before: wish.notBefore?.toISOString() ?? null,
+    max_session_seconds: Math.min(
+      request.ttlSeconds ?? decision.maxSessionSeconds,
+      decision.maxSessionSeconds,
+    ),
+    reason: request.reason,
+    ticket: request.ticket ?? null,
+    human: onBehalfOf?.human ?? null,
+    human_how: onBehalfOf?.how ?? null,
+    requested_by: requester.kind === 'agent' ? `agent:${agentName}` : `operator:${requester.name}`,
+  }
+  const answer = await callGrantFunction<{ id: string; created: boolean }>(
+    deps.database,
+    'open_grant_request',
+    {
+      ...content,
+      id: deps.newId(),
+      account: decision.environment.account,
+      role_arn: decision.roleArn,
+      permissions: rendered.statements,
+      approvals_needed: decision.approvalsNeeded,
+      pending_seconds: PENDING_SECONDS,
+      limit_pending: requester.kind === 'agent',
+      ...barred(decision, onBehalfOf),
+      content_sha256: createHash('sha256').update(JSON.stringify(content)).digest('hex'),
+    },
+  )
+  if (answer.status === 'refused') {
+    throw new WritError(
+      answer.code as ErrorCode,
+      `Agent ${agentName} has three requests waiting for a human.`,
+    )
+  }
+  return answer
+}
+
+/** Whose approval does not count: the owner's in production, and that of whoever the agent acts for. */
+function barred(decision: NeedsGrant, onBehalfOf: OnBehalfOf | undefined) {
+  const { agent, environment } = decision
+  const humans = onBehalfOf === undefined ? [] : [onBehalfOf.human]
+  const owner = environment.tier === 'production' ? ownerOf(agent) : {}
+  return {
+    barred_humans: owner.human === undefined ? humans : [...humans, owner.human],
+    barred_teams: owner.team === undefined ? [] : [owner.team],
+  }
+}
+
+function ownerOf(agent: Agent): { readonly human?: string; readonly team?: string } {
+  return agent.owner.kind === 'team' ? { team: agent.owner.name } : { human: agent.owner.name }
+}

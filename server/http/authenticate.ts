@@ -1,0 +1,94 @@
+import type { FastifyRequest } from 'fastify'
+import type { DenialItem, RecordItem } from '../audit/items.js'
+import { WritError } from '../errors.js'
+import type { Agent, Identity, Operator, OperatorRole, PolicySet } from '../types.js'
+
+export interface AgentCaller {
+  readonly agent: Agent
+  readonly identity: Identity
+  /** The set the identity was matched in; the decision uses the same one. */
+  readonly policySet: PolicySet
+}
+
+export interface OperatorCaller {
+  readonly operator: Operator
+  readonly identity: Identity
+  readonly policySet: PolicySet
+}
+
+export interface AuthDeps {
+  /** Throws `WritError` 401 or 503 only. `bearer-or-bare` also takes the bare token, as AWS SDKs send it. */
+  readonly verify: (
+    authorization: string | undefined,
+    side: 'agents' | 'operators',
+    form?: 'bearer' | 'bearer-or-bare',
+  ) => Promise<Identity>
+  readonly policySet: () => PolicySet
+  readonly record: RecordItem
+}
+
+/** The one agent behind a request. A verified identity that matches none or several is refused and recorded. */
+export async function authenticateAgent(
+  deps: AuthDeps,
+  request: FastifyRequest,
+  form: 'bearer' | 'bearer-or-bare' = 'bearer',
+): Promise<AgentCaller> {
+  const identity = await deps.verify(request.headers.authorization, 'agents', form)
+  const policySet = deps.policySet()
+  const [agent, ...more] = policySet.agentsMatching(identity)
+  if (agent === undefined) {
+    await deps.record(refusedIdentity('identity.refused', 'identity_unknown', identity, request))
+    throw new WritError('identity_unknown', 'Your token is valid, and no agent document matches its claims.')
+  }
+  if (more.length > 0) {
+    await deps.record(refusedIdentity('identity.refused', 'identity_ambiguous', identity, request))
+    throw new WritError('identity_ambiguous', 'Your token matches more than one agent document.')
+  }
+  return { agent, identity, policySet }
+}
+
+/** The one operator behind a request, holding at least one of `roles`. Agents' tokens fail at their audience. */
+export async function authenticateOperator(
+  deps: AuthDeps,
+  request: FastifyRequest,
+  roles: readonly OperatorRole[],
+): Promise<OperatorCaller> {
+  const identity = await deps.verify(request.headers.authorization, 'operators')
+  const policySet = deps.policySet()
+  const [operator, ...more] = policySet.operatorsMatching(identity)
+  // An identity that is an agent's is never an operator's, even if some document says so.
+  if (operator === undefined || more.length > 0 || policySet.agentsMatching(identity).length > 0) {
+    await deps.record(refusedIdentity('operator.refused', 'operator_unknown', identity, request))
+    throw new WritError(
+      'operator_unknown',
+      'Your token is valid, and does not belong to exactly one operator.',
+    )
+  }
+  if (!roles.some((role) => operator.roles.has(role))) {
+    await deps.record(refusedIdentity('operator.refused', 'operator_role', identity, request, operator.name))
+    throw new WritError('operator_role', `This needs the role ${roles.join(' or ')}.`)
+  }
+  return { operator, identity, policySet }
+}
+
+function refusedIdentity(
+  kind: 'identity.refused' | 'operator.refused',
+  code: string,
+  identity: Identity,
+  request: FastifyRequest,
+  operator?: string,
+): DenialItem {
+  return {
+    op: 'denial',
+    kind,
+    key: JSON.stringify([kind, code, identity.issuer, identity.subject]),
+    fields: { code, ...(operator === undefined ? {} : { operator }) },
+    payload: {
+      request: request.id,
+      issuer: identity.issuer,
+      subject: identity.subject,
+      source_ip: request.ip,
+      path: request.routeOptions.url ?? '',
+    },
+  }
+}

@@ -1,0 +1,20 @@
+import type { Database } from '../db/pool.js'
+import type { GrantDeps } from '../grants/request.js'
+import type { IssueDeps } from '../issuance/issue.js'
+import type { AuthDeps } from './authenticate.js'
+
+/** What the routes need; handed in by `build.ts`. */
+export interface HttpDeps {
+  readonly auth: AuthDeps
+  readonly issue: IssueDeps
+  readonly grants: GrantDeps
+  readonly database: Database
+  readonly ready: () => Promise<Readiness>
+  /** Said in every credential answer of local mode. */
+  readonly notice?: string
+}
+
+export interface Readiness {
+  readonly ready: boolean
+  readonly checks: Readonly<Record<string, { readonly ok: boolean; readonly detail: string }>>
+}

@@ -1,0 +1,165 @@
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import { type ErrorCode, WritError } from '../errors.js'
+import { decideGrantRequest, grantUnasked } from '../grants/decide.js'
+import { freshTokenProof } from '../grants/proof.js'
+import { listGrantRequests, listGrants, revokeGrant } from '../grants/store.js'
+import { authenticateOperator } from './authenticate.js'
+import type { HttpDeps } from './deps.js'
+import { grantWish } from './grant-routes.js'
+import { nextPage, pageBefore } from './pages.js'
+import {
+  agentName,
+  decisionAnswer,
+  decisionBody,
+  grantRequestView,
+  grantView,
+  pageQuery,
+  recordId,
+  revokeBody,
+  unaskedGrantBody,
+} from './schemas.js'
+
+/** What an operator's token opens. Reading takes any operator role; deciding takes `approver`. */
+export const operatorRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (app, { deps }) => {
+  const security = [{ operator: [] }]
+  const tags = ['operator']
+
+  app.get(
+    '/v1/grant-requests',
+    {
+      schema: {
+        summary: 'Grant requests, newest first',
+        tags,
+        security,
+        querystring: z.object({
+          id: recordId.optional(),
+          agent: agentName.optional(),
+          state: grantRequestView.shape.state.optional(),
+          ...pageQuery,
+        }),
+        response: {
+          200: z.object({ items: z.array(grantRequestView).readonly(), next: z.string().nullable() }),
+        },
+      },
+    },
+    async (request) => {
+      await authenticateOperator(deps.auth, request, ['operator', 'approver', 'security'])
+      const { id, agent, state, limit, before } = request.query
+      const items = await listGrantRequests(
+        deps.database,
+        { id, agent, state },
+        {
+          limit,
+          ...pageBefore(before),
+        },
+      )
+      return { items, next: nextPage(items, limit) }
+    },
+  )
+
+  app.post(
+    '/v1/grant-requests/:id/decisions',
+    {
+      schema: {
+        summary:
+          'Approve or deny, over the pins of what you were shown; needs a token with a fresh auth_time',
+        tags,
+        security,
+        params: z.object({ id: recordId }),
+        body: decisionBody,
+        response: { 200: decisionAnswer },
+      },
+    },
+    async (request) => {
+      const { operator, identity, policySet } = await authenticateOperator(deps.auth, request, ['approver'])
+      const { body } = request
+      const decided = await decideGrantRequest(deps.grants, policySet, operator, {
+        requestId: request.params.id,
+        decision: body.decision,
+        ...(body.comment === undefined ? {} : { comment: body.comment }),
+        policyDigest: body.policy_digest,
+        permissionsSha256: body.permissions_sha256,
+        proof: freshTokenProof(identity, deps.grants.now()),
+      })
+      request.log.info(
+        { grantRequest: request.params.id, operator: operator.name, decision: body.decision },
+        'decided',
+      )
+      return decided
+    },
+  )
+
+  app.get(
+    '/v1/grants',
+    {
+      schema: {
+        summary: 'Grants, newest first',
+        tags,
+        security,
+        querystring: z.object({
+          id: recordId.optional(),
+          agent: agentName.optional(),
+          state: grantView.shape.state.optional(),
+          ...pageQuery,
+        }),
+        response: { 200: z.object({ items: z.array(grantView).readonly(), next: z.string().nullable() }) },
+      },
+    },
+    async (request) => {
+      await authenticateOperator(deps.auth, request, ['operator', 'approver', 'security'])
+      const { id, agent, state, limit, before } = request.query
+      const page = { limit, ...pageBefore(before) }
+      const items = await listGrants(deps.database, { id, agent, state }, page)
+      return { items, next: nextPage(items, limit) }
+    },
+  )
+
+  app.post(
+    '/v1/grants',
+    {
+      schema: {
+        summary: 'Grant unasked, by the same rules: 201 with the grant, or 202 when others must approve too',
+        tags,
+        security,
+        body: unaskedGrantBody,
+        response: {
+          201: decisionAnswer.extend({ request_id: z.string() }),
+          202: decisionAnswer.extend({ request_id: z.string() }),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { operator, identity, policySet } = await authenticateOperator(deps.auth, request, ['approver'])
+      const proof = freshTokenProof(identity, deps.grants.now())
+      const { agent, ...body } = request.body
+      const decided = await grantUnasked(deps.grants, policySet, operator, agent, grantWish(body), proof)
+      request.log.info({ grantRequest: decided.request_id, operator: operator.name }, 'granted unasked')
+      return reply.code(decided.grant_id === null ? 202 : 201).send(decided)
+    },
+  )
+
+  app.post(
+    '/v1/grants/:id/revoke',
+    {
+      schema: {
+        summary: 'Revoke a grant: from the answer on, nothing is issued or delivered on it',
+        tags,
+        security,
+        params: z.object({ id: recordId }),
+        body: revokeBody,
+        response: { 200: grantView },
+      },
+    },
+    async (request) => {
+      const { operator } = await authenticateOperator(deps.auth, request, ['operator', 'approver'])
+      const answer = await revokeGrant(deps.database, request.params.id, operator.name, request.body.reason)
+      if (answer.status === 'refused')
+        throw new WritError(answer.code as ErrorCode, 'There is no such grant.')
+      request.log.info({ grant: request.params.id, operator: operator.name }, 'grant revoked')
+      const [view] = await listGrants(deps.database, { id: request.params.id }, { limit: 1 })
+      if (view === undefined) throw new WritError('not_found', 'There is no such grant.')
+      return view
+    },
+  )
+}

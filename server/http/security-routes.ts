@@ -1,0 +1,132 @@
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import { listEvents, listIssuances } from '../audit/queries.js'
+import { WritError } from '../errors.js'
+import { authenticateOperator } from './authenticate.js'
+import type { HttpDeps } from './deps.js'
+import { indexBefore } from './pages.js'
+import { agentName, environmentName, pageQuery, recordId } from './schemas.js'
+
+const issuanceState = z.enum(['intended', 'issued', 'failed', 'abandoned'])
+
+const issuance = z.object({
+  issuance: z.string(),
+  entry: z.number().int(),
+  at: z.string(),
+  state: issuanceState,
+  agent: z.string(),
+  environment: z.string(),
+  role: z.string(),
+  sensitivity: z.string(),
+  scopes: z.array(z.string()).readonly(),
+  human: z.string().nullable(),
+  human_how: z.string().nullable(),
+  subject: z.string(),
+  source_ip: z.string().nullable(),
+  reason: z.string(),
+  ticket: z.string().nullable(),
+  grant: z.string().nullable(),
+  grant_use: z.number().int().nullable(),
+  policy_digest: z.string(),
+  access_key_id: z.string().nullable(),
+  expires_at: z.string().nullable(),
+  error_code: z.string().nullable(),
+})
+
+const event = z.object({
+  index: z.number().int(),
+  leaf_hash: z.string(),
+  repeats: z.number().int().nullable(),
+  body: z.unknown(),
+})
+
+const anyText = z.string().min(1).max(200).optional()
+
+/** What the security role reads: who was issued what, why, and on whose word. */
+export const securityRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (app, { deps }) => {
+  const security = [{ operator: [] }]
+  const tags = ['security']
+
+  app.get(
+    '/v1/issuances',
+    {
+      schema: {
+        summary: 'Issuances, newest first',
+        tags,
+        security,
+        querystring: z.object({
+          agent: agentName.optional(),
+          human: anyText,
+          environment: environmentName.optional(),
+          state: issuanceState.optional(),
+          grant: recordId.optional(),
+          access_key: anyText,
+          ...pageQuery,
+        }),
+        response: { 200: z.object({ items: z.array(issuance).readonly(), next: z.string().nullable() }) },
+      },
+    },
+    async (request) => {
+      await authenticateOperator(deps.auth, request, ['security'])
+      const { limit, before, ...filter } = request.query
+      const items = await listIssuances(deps.database, filter, page(limit, before))
+      return { items, next: items.length < limit ? null : String(items.at(-1)?.entry ?? '') }
+    },
+  )
+
+  app.get(
+    '/v1/issuances/:id',
+    {
+      schema: {
+        summary: 'One issuance with everything the log says of it',
+        tags,
+        security,
+        params: z.object({ id: recordId }),
+        response: { 200: z.object({ issuance, events: z.array(event).readonly() }) },
+      },
+    },
+    async (request) => {
+      await authenticateOperator(deps.auth, request, ['security'])
+      const { id } = request.params
+      const [found] = await listIssuances(deps.database, { id }, { limit: 1 })
+      if (found === undefined) throw new WritError('not_found', 'There is no such issuance.')
+      const events = await listEvents(deps.database, { issuance: id }, { limit: 500 })
+      return { issuance: found, events: events }
+    },
+  )
+
+  app.get(
+    '/v1/events',
+    {
+      schema: {
+        summary: 'Entries of the log, newest first',
+        tags,
+        security,
+        querystring: z.object({
+          kind: anyText,
+          agent: agentName.optional(),
+          environment: environmentName.optional(),
+          human: anyText,
+          operator: anyText,
+          issuance: recordId.optional(),
+          request: recordId.optional(),
+          grant: recordId.optional(),
+          code: anyText,
+          ...pageQuery,
+        }),
+        response: { 200: z.object({ items: z.array(event).readonly(), next: z.string().nullable() }) },
+      },
+    },
+    async (request) => {
+      await authenticateOperator(deps.auth, request, ['security'])
+      const { limit, before, ...filter } = request.query
+      const items = await listEvents(deps.database, filter, page(limit, before))
+      return { items, next: items.length < limit ? null : String(items.at(-1)?.index ?? '') }
+    },
+  )
+}
+
+function page(limit: number, before: string | undefined) {
+  const index = indexBefore(before)
+  return index === undefined ? { limit } : { limit, before: index }
+}

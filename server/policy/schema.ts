@@ -1,0 +1,196 @@
+import { z } from 'zod'
+import { ALGORITHMS, PRESETS, type PresetName } from './presets.js'
+import {
+  agentName,
+  because,
+  duration,
+  environmentName,
+  mapping,
+  oneOrMore,
+  readable,
+  roleArn,
+  scopeName,
+  secureUrl,
+  unique,
+} from './schema-fields.js'
+import { matcher } from './schema-matcher.js'
+
+/** Every document that a policy folder may hold. This is the one source of checks, JSON Schema and docs/policy.md. */
+
+const claimName = readable(128)
+
+const claims = z
+  .record(claimName, matcher)
+  .refine(
+    (all) => Object.keys(all).length > 0,
+    because(
+      'matcher_missing',
+      'must have at least one matcher: without one, every token of the issuer would fit',
+    ),
+  )
+  .describe('Claim → matcher. All of them must hold. Text means equals.')
+
+const sessionLimits = (what: string) =>
+  mapping({
+    read: duration.optional().describe('Longest session on the read role, such as `30m`.'),
+    write: duration.optional().describe('Longest session on the write role.'),
+  }).describe(what)
+
+const approvalCount = z
+  .int({ error: 'must be a whole number' })
+  .min(1, { error: 'must be at least 1' })
+  .max(10, { error: 'must be at most 10' })
+
+export const environmentSchema = mapping({
+  environment: environmentName.describe('Name of the environment.'),
+  describe: readable(200).optional().describe('What it is for, for humans.'),
+  tier: z
+    .enum(['sandbox', 'development', 'staging', 'production'])
+    .describe('What may happen here at all; see the table of tiers.'),
+  account: z
+    .string()
+    .regex(/^\d{12}$/, { error: 'must be the twelve digits of an AWS account' })
+    .describe('AWS account, twelve digits in quotes.'),
+  regions: unique(
+    z.string().regex(/^[a-z]{2}(-[a-z]+)+-\d$/, { error: 'must be an AWS region such as eu-west-1' }),
+  ).describe('Regions of this environment; sessions are denied every other one.'),
+  max_session: sessionLimits("Tightens the tier's longest sessions.").optional(),
+  approvals: mapping({
+    write: approvalCount
+      .optional()
+      .describe(
+        'Humans who must approve a write: at least 1 in production; in staging it counts for promotions.',
+      ),
+    delete: approvalCount
+      .optional()
+      .describe('Humans who must approve a delete: at least 2, in production only.'),
+  })
+    .optional()
+    .describe('Raises how many different humans must approve.'),
+  allow_delete: z
+    .literal(true, { error: 'must be true, or be left out' })
+    .optional()
+    .describe('Production only: deleting scopes exist here, each with a grant by two.'),
+}).describe('A place: one AWS account with a tier.')
+
+const conditions = z
+  .record(z.string(), z.record(z.string(), z.union([z.string(), oneOrMore(z.string())])))
+  .describe('Conditions as IAM writes them: operator → key → value or values. No policy variables.')
+
+export const scopeSchema = mapping({
+  scope: scopeName.describe('Name of the scope, such as `orders:write`. The name decides nothing.'),
+  describe: readable(200).describe('What it lets an agent do, in the words an approver reads.'),
+  allow: oneOrMore(
+    mapping({
+      actions: unique(z.string()).describe('`service:Action`, with `*` and `?` in the action only.'),
+      resources: unique(z.string()).describe(
+        'ARNs with `{environment}`, `{account}`, `{region}`, `{agent}`, `{claim.NAME}`. `*` only for actions that know no resource.',
+      ),
+      when: conditions.optional(),
+    }),
+  ).describe('Statements; each allows its actions on its resources.'),
+  promotion: z.boolean().optional().describe('Needs a human in staging too.'),
+}).describe('A named permission. Its access level is computed from its actions.')
+
+const bind = mapping({
+  network: z
+    .union([z.literal('caller'), unique(z.string())])
+    .describe('`caller`: the address the broker sees. A list: these CIDR blocks.'),
+}).describe('Ties sessions to a network.')
+
+const agentEnvironment = mapping({
+  roles: mapping({
+    read: roleArn.optional().describe('Role for read scopes.'),
+    write: roleArn.optional().describe('Role for write scopes; another one than for reading.'),
+  }).describe("IAM roles in the environment's account."),
+  scopes: unique(scopeName).describe('Scopes the agent may ask for here.'),
+  bind: bind.optional(),
+  max_session: sessionLimits("Tightens the environment's longest sessions.").optional(),
+})
+
+const exactlyOne = (value: object): boolean => Object.keys(value).length === 1
+
+export const agentSchema = mapping({
+  agent: agentName.describe('Name of the agent.'),
+  describe: readable(200).optional().describe('What it does, for humans.'),
+  owner: mapping({
+    team: agentName.optional().describe('Team that owns it.'),
+    human: readable(128).optional().describe('Human who owns it.'),
+  })
+    .refine(exactlyOne, { error: 'must have exactly one of team and human' })
+    .describe('Who answers for it; the owner never approves its production writes.'),
+  status: z.enum(['active', 'stopped']).optional().describe('`active` when left out.'),
+  identity: mapping({
+    issuer: readable(512).describe('Exactly as in the token; needs an issuer document for agents.'),
+    audience: readable(512).optional().describe('For the reader: must equal that of the issuer document.'),
+    claims,
+  }).describe('Which tokens are this agent.'),
+  environments: z
+    .record(environmentName, agentEnvironment)
+    .describe('Where it may go: environment → roles and scopes.'),
+}).describe('A workload with an identity of its own.')
+
+export const issuerSchema = mapping({
+  issuer: secureUrl.describe('Exactly the `iss` of its tokens, to the last slash.'),
+  for: z.enum(['agents', 'operators']).describe('Which side its tokens open. One document each.'),
+  audience: readable(512).describe('The one `aud` its tokens must have.'),
+  preset: z
+    .enum(Object.keys(PRESETS) as [PresetName, ...PresetName[]])
+    .optional()
+    .describe('Defaults for algorithms, lifetimes and the human claim; what the document says wins.'),
+  algorithms: unique(z.enum(ALGORITHMS))
+    .optional()
+    .describe('Signature algorithms its tokens may use. Asymmetric only.'),
+  jwks: secureUrl.optional().describe('Fixed key set; without it, OIDC discovery at the issuer.'),
+  max_token_age: duration
+    .optional()
+    .describe('Oldest token accepted, from `iat`; 1h unless the preset says less, at most 24h.'),
+  max_token_life: duration
+    .optional()
+    .describe('Longest `exp` minus `iat`; 24h unless the preset says less, at most 24h.'),
+  human: mapping({
+    claim: claimName.describe('Claim that names the human the agent acts for.'),
+    how: z
+      .enum(['verified', 'issuer-asserted'])
+      .describe("`verified` only where the issuer puts it there after that human's own sign-in."),
+  })
+    .optional()
+    .describe('Where the human behind an agent is named.'),
+}).describe('An OIDC issuer whose tokens are believed, for one side.')
+
+export const operatorSchema = mapping({
+  operator: agentName.describe('Name of the person.'),
+  identity: mapping({
+    issuer: readable(512).describe('Exactly as in the token; needs an issuer document for operators.'),
+    claims,
+  }).describe('Which tokens are this person.'),
+  roles: unique(z.enum(['operator', 'approver', 'security'])).describe(
+    '`operator` revokes and stops, `approver` decides on requests, `security` reads the record.',
+  ),
+  teams: unique(agentName)
+    .optional()
+    .describe("Teams; an approver never decides for an agent of their own team's."),
+  also_known_as: unique(readable(128))
+    .optional()
+    .describe('Other names of this person in tokens and owners, so that nobody approves for themselves.'),
+  approves: unique(environmentName).optional().describe('Environments this person may approve for.'),
+}).describe('A human who operates, approves or reviews.')
+
+export const redLineSchema = mapping({
+  red_line: z.string().describe('`service:Action`, with `*` and `?` in the action only.'),
+  because: readable(200).describe('Why, in the words of the message that refuses it.'),
+}).describe('An action that no agent session may hold, on top of the built-in ones. Nothing takes one away.')
+
+export const SCHEMAS = {
+  environment: environmentSchema,
+  scope: scopeSchema,
+  agent: agentSchema,
+  issuer: issuerSchema,
+  operator: operatorSchema,
+  red_line: redLineSchema,
+} as const
+
+export type Kind = keyof typeof SCHEMAS
+export type Values = { [K in Kind]: z.infer<(typeof SCHEMAS)[K]> }
+
+export const KINDS = Object.keys(SCHEMAS) as readonly Kind[]

