@@ -1,5 +1,5 @@
-import { constants, existsSync, readFileSync } from 'node:fs'
-import { access, chmod, cp, mkdir, readdir, readFile, rename, rm, stat, symlink } from 'node:fs/promises'
+import { existsSync, readFileSync } from 'node:fs'
+import { chmod, cp, mkdir, readdir, readFile, rename, rm, stat, symlink } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { basename, dirname, join } from 'node:path'
 import { StartError } from '../errors.js'
@@ -19,7 +19,7 @@ export interface PackagedFolder {
 }
 
 /** Where npm put the PostgreSQL build for this machine. Throws StartError when there is none. */
-function packagedFolder(): PackagedFolder {
+export function packagedFolder(): PackagedFolder {
   const { platform, arch } = process
   if (platform === 'win32') {
     throw new StartError(
@@ -56,9 +56,11 @@ async function linkLibraries(native: string): Promise<void> {
   }
 }
 
-async function versionOf(native: string, user: OsUser): Promise<string | undefined> {
-  const { code, stdout } = await run(join(native, 'bin', 'postgres'), ['--version'], user)
-  return code === 0 ? /(\d+)\.\d+/.exec(stdout)?.[1] : undefined
+/** The major version, or why it does not run. */
+async function tryOut(native: string, user: OsUser): Promise<{ major: string } | { problem: string }> {
+  const { code, stdout, stderr } = await run(join(native, 'bin', 'postgres'), ['--version'], user)
+  const major = code === 0 ? /(\d+)\.\d+/.exec(stdout)?.[1] : undefined
+  return major === undefined ? { problem: stderr.trim() } : { major }
 }
 
 function binaries(native: string, major: string): Binaries {
@@ -83,7 +85,12 @@ async function copyTo(target: string, native: string): Promise<void> {
   const part = `${target}.part-${process.pid}-${Math.random().toString(36).slice(2)}`
   try {
     await mkdir(dirname(target), { recursive: true, mode: 0o755 })
-    await cp(native, join(part, 'native'), { recursive: true, filter: (path) => !NOT_NEEDED.test(path) })
+    await cp(native, join(part, 'native'), {
+      recursive: true,
+      filter: (path) => !NOT_NEEDED.test(path),
+      // By default links are made absolute, and would lead back to where the user cannot go.
+      verbatimSymlinks: true,
+    })
     await linkLibraries(join(part, 'native'))
     await makeReadable(part)
     await rename(part, target)
@@ -104,8 +111,8 @@ export async function findBinaries(
   { native, packageVersion }: PackagedFolder = packagedFolder(),
 ): Promise<Binaries> {
   await linkLibraries(native).catch(() => undefined)
-  const inPlace = await versionOf(native, user)
-  if (inPlace !== undefined) return binaries(native, inPlace)
+  const inPlace = await tryOut(native, user)
+  if ('major' in inPlace) return binaries(native, inPlace.major)
 
   const target = join(copyFolder, `postgresql-${packageVersion}`)
   if (!existsSync(target)) {
@@ -116,13 +123,9 @@ export async function findBinaries(
     })
   }
   const copied = join(target, 'native')
-  const major = await versionOf(copied, user)
-  if (major !== undefined) return binaries(copied, major)
-
-  await access(join(copied, 'bin', 'postgres'), constants.X_OK).catch(() => {
-    throw new StartError(`${copied} is incomplete: delete ${target} and start again.`)
-  })
+  const tried = await tryOut(copied, user)
+  if ('major' in tried) return binaries(copied, tried.major)
   throw new StartError(
-    `PostgreSQL in ${native} does not run on this machine (it needs glibc, which Alpine lacks): set DATABASE_URL to a PostgreSQL of yours.`,
+    `PostgreSQL in ${copied} does not run on this machine (${tried.problem}): delete ${target} if it is damaged; on a system without glibc, such as Alpine, set DATABASE_URL to a PostgreSQL of yours.`,
   )
 }

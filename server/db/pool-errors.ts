@@ -51,12 +51,19 @@ export function translate(error: unknown): Translated {
     return { error: fromServer(error, error.code), broken: BROKEN.test(error.code) }
   }
   if (!(error instanceof Error)) return { error, broken: true }
-  const { code } = error as NodeJS.ErrnoException
-  const lost = code !== undefined || LOST.test(error.message)
+  const lost = 'code' in error || LOST.test(error.message)
   if (!lost || error instanceof TypeError) return { error, broken: true }
+  return { error: unreachable(error), broken: true }
+}
+
+/** For whatever went wrong while a connection was made: name, certificate, password, time. */
+export function unreachable(error: unknown): DatabaseError {
+  const translated = error instanceof pg.DatabaseError ? translate(error).error : undefined
+  if (translated instanceof DatabaseError) return translated
+  const { code, message } = error as NodeJS.ErrnoException
   // A failed dial to several addresses is an AggregateError without a message of its own.
-  const message = `the database cannot be reached: ${code ?? error.message}`
-  return { error: new DatabaseError(message, { sqlState: '', unavailable: true }), broken: true }
+  const reason = message === '' ? code : message
+  return new DatabaseError(`the database cannot be reached: ${reason}`, { sqlState: '', unavailable: true })
 }
 
 function fromServer(error: pg.DatabaseError, sqlState: string): DatabaseError {

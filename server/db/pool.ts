@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import pg from 'pg'
 import { StartError } from '../errors.js'
-import { DatabaseError, translate } from './pool-errors.js'
+import { DatabaseError, translate, unreachable } from './pool-errors.js'
 
 /** What this folder needs of a logger; pino's is one. */
 export interface Log {
@@ -152,7 +152,7 @@ async function connect(pool: pg.Pool): Promise<pg.PoolClient> {
   try {
     return await pool.connect()
   } catch (error) {
-    throw translate(error).error
+    throw unreachable(error)
   }
 }
 

@@ -7,7 +7,7 @@ interface Finding {
 
 /**
  * `may` holds every role the login is, inherits from, or could `SET ROLE` to: a power that is one SET ROLE
- * away is a power. has_*_privilege counts what PUBLIC and the predefined roles give, too.
+ * away is a power. UPDATE on a whole table counts as UPDATE on each column. has_*_privilege counts what PUBLIC and the predefined roles give, too.
  */
 const POWERS = `
   WITH may AS (
@@ -37,7 +37,7 @@ const POWERS = `
   UNION SELECT 3, 'owns or can become the owner of ' || what FROM owned WHERE pg_has_role(session_user, owner, 'MEMBER')
   UNION SELECT 4, 'may change rows of writ.' || relname FROM ours, may
     WHERE relkind IN ('r', 'p', 'v', 'f', 'S')
-      AND (has_table_privilege(may.oid, ours.oid, 'UPDATE, DELETE, TRUNCATE, TRIGGER')
+      AND (has_table_privilege(may.oid, ours.oid, 'DELETE, TRUNCATE, TRIGGER')
         OR has_any_column_privilege(may.oid, ours.oid, 'UPDATE'))
   UNION SELECT 4, 'may create in schema ' || nspname FROM pg_catalog.pg_namespace n, may
     WHERE has_schema_privilege(may.oid, n.oid, 'CREATE')

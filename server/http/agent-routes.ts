@@ -1,26 +1,19 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
-import { z } from 'zod'
+import type { z } from 'zod'
 import { decide } from '../decision/decide.js'
 import { ERRORS, WritError } from '../errors.js'
 import { type Issued, issueCredentials, type Refused } from '../issuance/issue.js'
 import { planSession } from '../issuance/plan.js'
 import type { CredentialRequest, Identity, NeedsGrant } from '../types.js'
-import { authenticateAgent } from './authenticate.js'
+import { agentsOnly } from './authenticate.js'
 import type { HttpDeps } from './deps.js'
-import {
-  containerAnswer,
-  credentialsAnswer,
-  credentialsBody,
-  environmentName,
-  explainAnswer,
-  explainBody,
-  scopeList,
-  whoamiAnswer,
-} from './schemas.js'
+import { credentialsAnswer, credentialsBody, explainAnswer, explainBody, whoamiAnswer } from './schemas.js'
 import { whoami } from './whoami.js'
 
 /** What an agent's token opens: credentials, and asking what it could have. */
 export const agentRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (app, { deps }) => {
+  const callerOf = agentsOnly(app, deps.auth)
+
   app.post(
     '/v1/credentials',
     {
@@ -33,7 +26,7 @@ export const agentRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (app
       },
     },
     async (request, reply) => {
-      const { agent, identity, policySet } = await authenticateAgent(deps.auth, request)
+      const { agent, identity, policySet } = callerOf(request)
       const { body } = request
       const answer = await issueCredentials(deps.issue, policySet, {
         agent: agent.name,
@@ -52,53 +45,6 @@ export const agentRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (app
     },
   )
 
-  // The shape and the ways of the AWS container provider: everything in the path, token verbatim.
-  app.get(
-    '/v1/aws/credentials/:environment/:scopes',
-    {
-      schema: {
-        summary:
-          'The same for unmodified AWS SDKs (AWS_CONTAINER_CREDENTIALS_FULL_URI); scopes joined by commas',
-        tags: ['agent'],
-        security: [{ agent: [] }],
-        params: z.object({
-          environment: environmentName,
-          scopes: z
-            .string()
-            .max(1000)
-            .transform((list) => list.split(','))
-            .pipe(scopeList),
-        }),
-        response: { 200: containerAnswer },
-      },
-    },
-    async (request, reply) => {
-      const { agent, identity, policySet } = await authenticateAgent(deps.auth, request, 'bearer-or-bare')
-      const wish = { ...request.params, reason: 'AWS SDK' }
-      const answer = await issueCredentials(deps.issue, policySet, {
-        agent: agent.name,
-        identity,
-        request: wish,
-        caller: { ip: request.ip },
-        requestId: request.id,
-      })
-      const issued = orThrow(answer, wish)
-      request.log.info(
-        { issuance: issued.issuanceId, agent: agent.name, outcome: issued.outcome },
-        'credentials',
-      )
-      const { accessKeyId, secretAccessKey, sessionToken } = issued.session.credentials
-      reply.header('cache-control', 'no-store')
-      return {
-        AccessKeyId: accessKeyId,
-        SecretAccessKey: secretAccessKey,
-        Token: sessionToken,
-        Expiration: issued.expiresAt.toISOString(),
-        AccountId: issued.allow.environment.account,
-      }
-    },
-  )
-
   app.get(
     '/v1/whoami',
     {
@@ -109,7 +55,7 @@ export const agentRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (app
         response: { 200: whoamiAnswer },
       },
     },
-    async (request) => whoami(await authenticateAgent(deps.auth, request)),
+    async (request) => whoami(callerOf(request)),
   )
 
   app.post(
@@ -124,7 +70,7 @@ export const agentRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (app
       },
     },
     async (request) => {
-      const { agent, identity, policySet } = await authenticateAgent(deps.auth, request)
+      const { agent, identity, policySet } = callerOf(request)
       const wish = wishOf(request.body)
       const grants = await deps.issue.loadGrants(agent.name, wish.environment)
       const decision = decide(policySet, agent.name, wish, { grants }, deps.issue.now())
@@ -153,7 +99,8 @@ export const agentRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (app
   )
 }
 
-function orThrow(answer: Issued | Refused, wish: CredentialRequest): Issued {
+/** The issued session, or the refusal as an error with the grant request that would help. */
+export function orThrow(answer: Issued | Refused, wish: CredentialRequest): Issued {
   if (answer.outcome !== 'refused') return answer
   const { refusal, needsGrant } = answer
   const extra = needsGrant === undefined ? {} : { grant_request: prefilled(needsGrant, wish) }

@@ -10,6 +10,7 @@ import {
 } from 'fastify-type-provider-zod'
 import { WritError } from '../errors.js'
 import { agentRoutes } from './agent-routes.js'
+import { awsRoutes } from './aws-routes.js'
 import type { HttpDeps } from './deps.js'
 import { grantRoutes } from './grant-routes.js'
 import { healthRoutes } from './health-routes.js'
@@ -95,7 +96,7 @@ export async function buildApp(deps: HttpDeps, settings: HttpSettings): Promise<
     },
     transform: jsonSchemaTransform,
   })
-  for (const routes of [healthRoutes, agentRoutes, grantRoutes, operatorRoutes, securityRoutes]) {
+  for (const routes of [healthRoutes, agentRoutes, awsRoutes, grantRoutes, operatorRoutes, securityRoutes]) {
     await app.register(routes, { deps })
   }
   await app.ready()

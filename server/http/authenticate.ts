@@ -1,4 +1,4 @@
-import type { FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { DenialItem, RecordItem } from '../audit/items.js'
 import { WritError } from '../errors.js'
 import type { Agent, Identity, Operator, OperatorRole, PolicySet } from '../types.js'
@@ -27,11 +27,52 @@ export interface AuthDeps {
   readonly record: RecordItem
 }
 
+/**
+ * Puts every route of this plugin behind an agent's token, before the body is read: nobody unknown gets so far
+ * as to be told what is wrong with their request. Answers the function that hands a route its caller.
+ */
+export function agentsOnly(
+  app: FastifyInstance,
+  deps: AuthDeps,
+  form: 'bearer' | 'bearer-or-bare' = 'bearer',
+): (request: FastifyRequest) => AgentCaller {
+  const callers = new WeakMap<FastifyRequest, AgentCaller>()
+  app.addHook('onRequest', async (request) => {
+    callers.set(request, await authenticateAgent(deps, request, form))
+  })
+  return (request) => known(callers.get(request))
+}
+
+/** The same for operators. A route names the roles that open it; one that names none opens to nobody. */
+export function operatorsOnly(
+  app: FastifyInstance,
+  deps: AuthDeps,
+): (request: FastifyRequest) => OperatorCaller {
+  const callers = new WeakMap<FastifyRequest, OperatorCaller>()
+  app.addHook('onRequest', async (request) => {
+    const { roles = [] } = request.routeOptions.config
+    callers.set(request, await authenticateOperator(deps, request, roles))
+  })
+  return (request) => known(callers.get(request))
+}
+
+function known<T>(caller: T | undefined): T {
+  if (caller === undefined) throw new Error('a route was reached without its hook')
+  return caller
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Any one of these operator roles opens the route. */
+    readonly roles?: readonly OperatorRole[]
+  }
+}
+
 /** The one agent behind a request. A verified identity that matches none or several is refused and recorded. */
-export async function authenticateAgent(
+async function authenticateAgent(
   deps: AuthDeps,
   request: FastifyRequest,
-  form: 'bearer' | 'bearer-or-bare' = 'bearer',
+  form: 'bearer' | 'bearer-or-bare',
 ): Promise<AgentCaller> {
   const identity = await deps.verify(request.headers.authorization, 'agents', form)
   const policySet = deps.policySet()
@@ -48,7 +89,7 @@ export async function authenticateAgent(
 }
 
 /** The one operator behind a request, holding at least one of `roles`. Agents' tokens fail at their audience. */
-export async function authenticateOperator(
+async function authenticateOperator(
   deps: AuthDeps,
   request: FastifyRequest,
   roles: readonly OperatorRole[],

@@ -6,7 +6,7 @@ import { type GrantWish, openGrantRequest } from '../grants/request.js'
 import { listGrantRequests, withdrawGrantRequest } from '../grants/store.js'
 import type { GrantRequestView } from '../grants/types.js'
 import { withSelfClaim } from './agent-routes.js'
-import { authenticateAgent } from './authenticate.js'
+import { agentsOnly } from './authenticate.js'
 import type { HttpDeps } from './deps.js'
 import { grantRequestBody, grantRequestView, recordId } from './schemas.js'
 
@@ -15,6 +15,8 @@ const LOOK_EVERY_MS = 500
 
 /** The agent's side of grants: ask, wait, take back. Each sees its own requests only. */
 export const grantRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (app, { deps }) => {
+  const callerOf = agentsOnly(app, deps.auth)
+
   app.post(
     '/v1/grant-requests',
     {
@@ -27,7 +29,7 @@ export const grantRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (app
       },
     },
     async (request, reply) => {
-      const { agent, identity, policySet } = await authenticateAgent(deps.auth, request)
+      const { agent, identity, policySet } = callerOf(request)
       const requester = {
         kind: 'agent',
         identity: withSelfClaim(identity, request.body.on_behalf_of),
@@ -58,7 +60,7 @@ export const grantRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (app
       },
     },
     async (request, reply) => {
-      const { agent } = await authenticateAgent(deps.auth, request)
+      const { agent } = callerOf(request)
       const until = Date.now() + request.query.wait * 1000
       reply.header('cache-control', 'no-store')
       for (;;) {
@@ -81,7 +83,7 @@ export const grantRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (app
       },
     },
     async (request) => {
-      const { agent } = await authenticateAgent(deps.auth, request)
+      const { agent } = callerOf(request)
       await own(deps, request.params.id, agent.name)
       const answer = await withdrawGrantRequest(deps.database, request.params.id, `agent:${agent.name}`, null)
       if (answer.status === 'refused') {

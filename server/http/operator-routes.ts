@@ -4,7 +4,7 @@ import { type ErrorCode, WritError } from '../errors.js'
 import { decideGrantRequest, grantUnasked } from '../grants/decide.js'
 import { freshTokenProof } from '../grants/proof.js'
 import { listGrantRequests, listGrants, revokeGrant } from '../grants/store.js'
-import { authenticateOperator } from './authenticate.js'
+import { operatorsOnly } from './authenticate.js'
 import type { HttpDeps } from './deps.js'
 import { grantWish } from './grant-routes.js'
 import { nextPage, pageBefore } from './pages.js'
@@ -22,12 +22,14 @@ import {
 
 /** What an operator's token opens. Reading takes any operator role; deciding takes `approver`. */
 export const operatorRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (app, { deps }) => {
+  const callerOf = operatorsOnly(app, deps.auth)
   const security = [{ operator: [] }]
   const tags = ['operator']
 
   app.get(
     '/v1/grant-requests',
     {
+      config: { roles: ['operator', 'approver', 'security'] },
       schema: {
         summary: 'Grant requests, newest first',
         tags,
@@ -44,7 +46,6 @@ export const operatorRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (
       },
     },
     async (request) => {
-      await authenticateOperator(deps.auth, request, ['operator', 'approver', 'security'])
       const { id, agent, state, limit, before } = request.query
       const items = await listGrantRequests(
         deps.database,
@@ -61,6 +62,7 @@ export const operatorRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (
   app.post(
     '/v1/grant-requests/:id/decisions',
     {
+      config: { roles: ['approver'] },
       schema: {
         summary:
           'Approve or deny, over the pins of what you were shown; needs a token with a fresh auth_time',
@@ -72,7 +74,7 @@ export const operatorRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (
       },
     },
     async (request) => {
-      const { operator, identity, policySet } = await authenticateOperator(deps.auth, request, ['approver'])
+      const { operator, identity, policySet } = callerOf(request)
       const { body } = request
       const decided = await decideGrantRequest(deps.grants, policySet, operator, {
         requestId: request.params.id,
@@ -93,6 +95,7 @@ export const operatorRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (
   app.get(
     '/v1/grants',
     {
+      config: { roles: ['operator', 'approver', 'security'] },
       schema: {
         summary: 'Grants, newest first',
         tags,
@@ -107,7 +110,6 @@ export const operatorRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (
       },
     },
     async (request) => {
-      await authenticateOperator(deps.auth, request, ['operator', 'approver', 'security'])
       const { id, agent, state, limit, before } = request.query
       const page = { limit, ...pageBefore(before) }
       const items = await listGrants(deps.database, { id, agent, state }, page)
@@ -118,6 +120,7 @@ export const operatorRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (
   app.post(
     '/v1/grants',
     {
+      config: { roles: ['approver'] },
       schema: {
         summary: 'Grant unasked, by the same rules: 201 with the grant, or 202 when others must approve too',
         tags,
@@ -130,7 +133,7 @@ export const operatorRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (
       },
     },
     async (request, reply) => {
-      const { operator, identity, policySet } = await authenticateOperator(deps.auth, request, ['approver'])
+      const { operator, identity, policySet } = callerOf(request)
       const proof = freshTokenProof(identity, deps.grants.now())
       const { agent, ...body } = request.body
       const decided = await grantUnasked(deps.grants, policySet, operator, agent, grantWish(body), proof)
@@ -142,6 +145,7 @@ export const operatorRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (
   app.post(
     '/v1/grants/:id/revoke',
     {
+      config: { roles: ['operator', 'approver'] },
       schema: {
         summary: 'Revoke a grant: from the answer on, nothing is issued or delivered on it',
         tags,
@@ -152,7 +156,7 @@ export const operatorRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (
       },
     },
     async (request) => {
-      const { operator } = await authenticateOperator(deps.auth, request, ['operator', 'approver'])
+      const { operator } = callerOf(request)
       const answer = await revokeGrant(deps.database, request.params.id, operator.name, request.body.reason)
       if (answer.status === 'refused')
         throw new WritError(answer.code as ErrorCode, 'There is no such grant.')

@@ -54,10 +54,7 @@ const FASTIFY_CODES: Readonly<Record<string, { readonly code: ErrorCode; readonl
 function asWritError(error: unknown): WritError {
   if (error instanceof WritError) return error
   if (hasZodFastifySchemaValidationErrors(error)) {
-    const errors = error.validation.map((issue) => ({
-      field: issue.instancePath,
-      problem: issue.message ?? '',
-    }))
+    const errors = error.validation.map(readable)
     return new WritError('request_invalid', 'The request does not have the shape this call takes.', {
       errors,
     })
@@ -72,6 +69,14 @@ function asWritError(error: unknown): WritError {
     return new WritError('record_unavailable', 'The database does not answer.', { retryAfterSeconds: 2 })
   }
   return new WritError('internal', 'Something went wrong on our side.')
+}
+
+/** What is wrong where. A field's name is the caller's own text, and somebody will paste a token there. */
+function readable(issue: { instancePath: string; keyword: string; message?: string; params: object }) {
+  const keys = 'keys' in issue.params && Array.isArray(issue.params.keys) ? issue.params.keys.map(String) : []
+  const named = keys.map((key) => (/^[A-Za-z_]{1,30}$/.test(key) ? key : '(unreadable)'))
+  const problem = issue.keyword === 'unrecognized_keys' ? `unknown: ${named.join(', ')}` : issue.message
+  return { field: issue.instancePath, problem: problem ?? '' }
 }
 
 /** Name, message and place of what happened, for our own log. Errors of ours and of pg never carry values. */

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { listEvents, listIssuances } from '../audit/queries.js'
 import { WritError } from '../errors.js'
-import { authenticateOperator } from './authenticate.js'
+import { operatorsOnly } from './authenticate.js'
 import type { HttpDeps } from './deps.js'
 import { indexBefore } from './pages.js'
 import { agentName, environmentName, pageQuery, recordId } from './schemas.js'
@@ -44,12 +44,14 @@ const anyText = z.string().min(1).max(200).optional()
 
 /** What the security role reads: who was issued what, why, and on whose word. */
 export const securityRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (app, { deps }) => {
+  operatorsOnly(app, deps.auth)
   const security = [{ operator: [] }]
   const tags = ['security']
 
   app.get(
     '/v1/issuances',
     {
+      config: { roles: ['security'] },
       schema: {
         summary: 'Issuances, newest first',
         tags,
@@ -67,7 +69,6 @@ export const securityRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (
       },
     },
     async (request) => {
-      await authenticateOperator(deps.auth, request, ['security'])
       const { limit, before, ...filter } = request.query
       const items = await listIssuances(deps.database, filter, page(limit, before))
       return { items, next: items.length < limit ? null : String(items.at(-1)?.entry ?? '') }
@@ -77,6 +78,7 @@ export const securityRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (
   app.get(
     '/v1/issuances/:id',
     {
+      config: { roles: ['security'] },
       schema: {
         summary: 'One issuance with everything the log says of it',
         tags,
@@ -86,7 +88,6 @@ export const securityRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (
       },
     },
     async (request) => {
-      await authenticateOperator(deps.auth, request, ['security'])
       const { id } = request.params
       const [found] = await listIssuances(deps.database, { id }, { limit: 1 })
       if (found === undefined) throw new WritError('not_found', 'There is no such issuance.')
@@ -98,6 +99,7 @@ export const securityRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (
   app.get(
     '/v1/events',
     {
+      config: { roles: ['security'] },
       schema: {
         summary: 'Entries of the log, newest first',
         tags,
@@ -118,7 +120,6 @@ export const securityRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (
       },
     },
     async (request) => {
-      await authenticateOperator(deps.auth, request, ['security'])
       const { limit, before, ...filter } = request.query
       const items = await listEvents(deps.database, filter, page(limit, before))
       return { items, next: items.length < limit ? null : String(items.at(-1)?.index ?? '') }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { chmod, link, mkdir, open, readFile, rm, stat } from 'node:fs/promises'
+import { link, mkdir, open, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   calculateJwkThumbprint,
@@ -112,8 +112,6 @@ async function createKey(dataDir: string, path: string): Promise<StoredKey> {
     } finally {
       await file.close()
     }
-    // An umask only takes bits away; this leaves exactly these.
-    await chmod(draft, 0o600)
     await link(draft, path)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {

@@ -1,6 +1,6 @@
 import { type CompileResult, compile } from './compile.js'
 import { type FolderState, readFiles, scanFolder } from './files.js'
-import { parseDocuments } from './parse.js'
+import { type ParseCache, parseFiles } from './parse-files.js'
 import { type Problem, sortProblems } from './problems.js'
 
 export type LoadResult = CompileResult & { readonly fingerprint: string }
@@ -9,15 +9,16 @@ const ATTEMPTS = 5
 
 /**
  * Reads, checks and compiles a folder of policy documents. All files are read before anything is compiled,
- * and read again when one changed meanwhile, so a half-written folder is never what is loaded.
+ * and read again when one changed meanwhile, so a half-written folder is never what is loaded. With the cache
+ * of an earlier load, only what changed is parsed again.
  */
-export async function loadPolicySet(folder: string): Promise<LoadResult> {
+export async function loadPolicySet(folder: string, cache: ParseCache = new Map()): Promise<LoadResult> {
   let state = await scanFolder(folder)
   for (let attempt = 1; ; attempt++) {
     const read = await readFiles(state)
     const after = await scanFolder(folder)
     if (after.fingerprint === state.fingerprint || attempt === ATTEMPTS) {
-      return { ...(await compileFiles(state, read, attempt)), fingerprint: after.fingerprint }
+      return { ...(await compileFiles(state, read, attempt, cache)), fingerprint: after.fingerprint }
     }
     state = after
   }
@@ -27,6 +28,7 @@ async function compileFiles(
   state: FolderState,
   read: Awaited<ReturnType<typeof readFiles>>,
   attempt: number,
+  cache: ParseCache,
 ): Promise<CompileResult> {
   if (attempt === ATTEMPTS) {
     return failed([at('.', 'The files kept changing while they were read.'), ...read.problems])
@@ -34,7 +36,7 @@ async function compileFiles(
   if (state.files.length === 0 && read.problems.length === 0) {
     return failed([at('.', 'The policy folder holds no .yaml file.')])
   }
-  const parsed = parseDocuments(read.files)
+  const parsed = await parseFiles(read.files, cache)
   return compile({ ...parsed, problems: [...read.problems, ...parsed.problems] })
 }
 

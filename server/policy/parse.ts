@@ -127,7 +127,7 @@ const isRole = (path: readonly PropertyKey[]): boolean =>
   path.at(-2) === 'roles' && path[0] === 'environments'
 
 const codeOf = (params: unknown): ProblemCode | undefined =>
-  isMapping(params) ? (params['code'] as ProblemCode | undefined) : undefined
+  isMapping(params) ? (params.code as ProblemCode | undefined) : undefined
 
 function unknownKey(key: string, known: readonly string[]): string {
   const inverted = /^not(action|resource|principal)s?$/i.test(key)

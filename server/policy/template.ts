@@ -15,7 +15,7 @@ const CLAIM = /^claim\.([A-Za-z0-9_-]{1,64})$/
 export function templatesOf(text: string): readonly string[] | undefined {
   const names = [...text.matchAll(TEMPLATE)].map(([, name = '']) => name)
   const rest = text.replace(TEMPLATE, '')
-  return /[{}]|\$/.test(rest) || /\$\{/.test(text) ? undefined : names
+  return /[{}$]/.test(rest) ? undefined : names
 }
 
 export const isTemplate = (name: string): boolean =>

@@ -2,6 +2,7 @@ import { StartError } from '../errors.js'
 import type { PolicySet } from '../types.js'
 import { scanFolder } from './files.js'
 import { type LoadResult, loadPolicySet } from './load.js'
+import type { ParseCache } from './parse-files.js'
 import { formatProblem, type Problem } from './problems.js'
 
 export interface PolicyState {
@@ -25,7 +26,7 @@ export interface PolicyHolder {
 export interface WatchOptions {
   /**
    * Asked before a set begins to serve, the first one too: what it throws keeps the set out. A `StartError`
-   * is told as it is.
+   * is told as it is and final until the folder changes; anything else is tried again at the next look.
    */
   readonly accept?: (policySet: PolicySet) => Promise<void>
   /** Milliseconds between looks at the folder; 0 never looks. */
@@ -50,7 +51,8 @@ async function accepted(loaded: Loaded, { accept }: WatchOptions) {
   } catch (error) {
     const message = error instanceof StartError ? error.message : 'The policy could not be put into service.'
     const problem: Problem = { file: '.', line: 1, column: 1, code: 'not_accepted', message }
-    return { ok: false, problems: [problem] } as const
+    // A database that was away for a moment must not leave an old policy serving until somebody edits a file.
+    return { ok: false, problems: [problem], again: !(error instanceof StartError) } as const
   }
 }
 
@@ -63,13 +65,16 @@ const POLL_MS = 3000
  * @throws StartError naming every problem, when there is no good set to begin with
  */
 export async function watchPolicySet(folder: string, options: WatchOptions = {}): Promise<PolicyHolder> {
-  const first = await loadPolicySet(folder)
+  const cache: ParseCache = new Map()
+  const first = await loadPolicySet(folder, cache)
   if (!first.ok) {
     throw new StartError(
       `The policy in ${folder} does not load:\n${first.problems.map(formatProblem).join('\n')}`,
     )
   }
-  let { policySet, fingerprint } = first
+  let { policySet } = first
+  /** Of the folder as it was looked at last; undefined asks for another look whatever it is. */
+  let fingerprint: string | undefined = first.fingerprint
   await options.accept?.(policySet)
   let state: PolicyState = { digest: policySet.digest, loadedAt: new Date() }
   let running: Promise<PolicyState> | undefined
@@ -77,9 +82,9 @@ export async function watchPolicySet(folder: string, options: WatchOptions = {})
   let timer: NodeJS.Timeout | undefined
 
   const load = async (): Promise<PolicyState> => {
-    const loaded = await loadPolicySet(folder).catch(unforeseen)
-    fingerprint = loaded.fingerprint ?? fingerprint
+    const loaded = await loadPolicySet(folder, cache).catch(unforeseen)
     const result = loaded.ok ? await accepted(loaded, options) : loaded
+    fingerprint = 'again' in result && result.again ? undefined : (loaded.fingerprint ?? fingerprint)
     if (result.ok) {
       policySet = result.policySet
       state = { digest: policySet.digest, loadedAt: new Date() }

@@ -5,12 +5,12 @@ import type { Log } from '../../server/db/pool.js'
 import { silent } from '../support/postgres.js'
 import { ask, child, emptyFolder, gone, start, usedFolder } from './embedded-setup.js'
 
-const CREATE = 'SET ROLE writ_owner; CREATE SCHEMA kept'
+const CREATE = 'SET ROLE writ_owner; DROP SCHEMA IF EXISTS kept; CREATE SCHEMA kept'
 const FIND = "SELECT 1 AS kept FROM pg_namespace WHERE nspname = 'kept'"
 const KEPT = [{ kept: 1 }]
 
 t.test('PostgreSQL killed', async (t) => {
-  const dataDir = await usedFolder(t)
+  const dataDir = await usedFolder()
   const first = await start(dataDir)
   await ask(first.ownerUrl, CREATE)
   process.kill(first.pid, 'SIGKILL')
@@ -22,7 +22,7 @@ t.test('PostgreSQL killed', async (t) => {
 })
 
 t.test('broker killed: the next one adopts the server it left running', async (t) => {
-  const dataDir = await usedFolder(t)
+  const dataDir = await usedFolder()
   const broker = child(t, [dataDir])
   const left = await broker.next()
   await ask(left.ownerUrl ?? '', CREATE)
@@ -38,7 +38,7 @@ t.test('broker killed: the next one adopts the server it left running', async (t
 })
 
 t.test('both killed', async (t) => {
-  const dataDir = await usedFolder(t)
+  const dataDir = await usedFolder()
   const broker = child(t, [dataDir])
   const left = await broker.next()
   await ask(left.ownerUrl ?? '', CREATE)
@@ -51,7 +51,7 @@ t.test('both killed', async (t) => {
 })
 
 t.test('Ctrl-C reaches the broker’s whole process group, but not PostgreSQL', async (t) => {
-  const dataDir = await usedFolder(t)
+  const dataDir = await usedFolder()
   const broker = child(t, [dataDir])
   const { pid = 0, dataFolder = '' } = await broker.next()
   process.kill(-(broker.process.pid ?? 0), 'SIGINT')
@@ -60,7 +60,7 @@ t.test('Ctrl-C reaches the broker’s whole process group, but not PostgreSQL', 
 })
 
 t.test('two brokers on one folder', async (t) => {
-  const dataDir = await usedFolder(t)
+  const dataDir = await usedFolder()
   const refused = { name: 'StartError', message: /^Another broker is running on .*: stop it first/ }
   const first = await start(dataDir)
   t.teardown(() => first.stop())
@@ -79,7 +79,7 @@ t.test('two first starts at the same moment', async (t) => {
 })
 
 t.test('a lost ownership connection is taken again, and the process lives', async (t) => {
-  const dataDir = await usedFolder(t)
+  const dataDir = await usedFolder()
   let back = (): void => undefined
   const isBack = new Promise<void>((resolve) => {
     back = resolve

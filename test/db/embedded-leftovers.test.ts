@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { isAlive } from '../../server/db/embedded-process.js'
 import { ensureRunning, freePort, shutDown } from '../../server/db/embedded-server.js'
-import { ask, child, emptyFolder, start, usedFolder } from './embedded-setup.js'
+import { ask, child, copiedFolder, emptyFolder, start, usedFolder } from './embedded-setup.js'
 
 const CREATE = 'SET ROLE writ_owner; CREATE SCHEMA kept'
 const FIND = "SELECT 1 AS kept FROM pg_namespace WHERE nspname = 'kept'"
@@ -21,7 +21,7 @@ async function stranger(t: { teardown(work: () => unknown): unknown }, dataDir: 
 }
 
 t.test('a pid file that names a live process of somebody else', async (t) => {
-  const dataDir = await usedFolder(t)
+  const dataDir = await usedFolder()
   const first = await start(dataDir)
   const file = join(first.dataFolder, 'postmaster.pid')
   const lines = (await readFile(file, 'utf8')).split('\n')
@@ -35,7 +35,7 @@ t.test('a pid file that names a live process of somebody else', async (t) => {
 })
 
 t.test('a pid file of a dead process', async (t) => {
-  const dataDir = await usedFolder(t)
+  const dataDir = await usedFolder()
   const first = await start(dataDir)
   const file = join(first.dataFolder, 'postmaster.pid')
   const text = await readFile(file, 'utf8')
@@ -66,8 +66,8 @@ t.test('killed in the middle of the first start', async (t) => {
 })
 
 t.test('a port taken between choosing and binding: the next one is tried', async (t) => {
-  const dataDir = await usedFolder(t)
-  const other = await start(await usedFolder(t))
+  const dataDir = await usedFolder()
+  const other = await start(await copiedFolder(t))
   t.teardown(() => other.stop())
   const { uid, gid } = await stat(join(dataDir, 'postgres'))
   const ports = [other.port, other.port]

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -32,7 +32,7 @@ export async function emptyFolder(t: Teardown): Promise<string> {
 async function killServer(dataDir: string): Promise<void> {
   const found = await readPidFile(join(dataDir, 'postgres'))
   // The cwd check of the code under test is not relied on here: tests write pids of others into this file.
-  if (found === undefined || !found.ready) return
+  if (found === undefined || !found.ready || !isAlive(found.pid)) return
   process.kill(found.pid, 'SIGKILL')
   await gone(found.pid)
 }
@@ -46,11 +46,18 @@ async function initialise(): Promise<string> {
   return folder
 }
 
-/** A folder in which the broker ran once: a copy, since initdb takes most of a second. */
-export async function usedFolder(t: Teardown): Promise<string> {
+/** A folder in which the broker ran once, shared by the tests of a file: initdb takes most of a second. */
+export async function usedFolder(): Promise<string> {
   initialised ??= initialise()
+  const folder = await initialised
+  await killServer(folder)
+  return folder
+}
+
+/** A copy of it, for tests that damage it or need a second one. */
+export async function copiedFolder(t: Teardown): Promise<string> {
   const folder = await emptyFolder(t)
-  await promisify(execFile)('cp', ['-a', `${await initialised}/.`, folder])
+  await promisify(execFile)('cp', ['-a', `${await usedFolder()}/.`, folder])
   return folder
 }
 
@@ -115,6 +122,11 @@ export function child(
     },
     kill9,
   }
+}
+
+/** Permission bits, octal. */
+export async function modeOf(path: string): Promise<string> {
+  return ((await stat(path)).mode & 0o777).toString(8)
 }
 
 /** An ordinary user's id, for which a folder is opened. */

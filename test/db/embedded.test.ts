@@ -1,12 +1,10 @@
-import { chmod, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import t from 'tap'
 import { withLogin } from '../../server/db/provision.js'
 import { databaseError } from '../support/postgres.js'
-import { ask, child, emptyFolder, isRoot, ordinaryUser, start, usedFolder } from './embedded-setup.js'
-
-const mode = async (path: string): Promise<string> => ((await stat(path)).mode & 0o777).toString(8)
+import { ask, copiedFolder, emptyFolder, modeOf, start, usedFolder } from './embedded-setup.js'
 
 t.test('a first start', async (t) => {
   const dataDir = join(await emptyFolder(t), 'made', 'by us')
@@ -40,8 +38,8 @@ t.test('a first start', async (t) => {
   ])
 
   const file = join(dataDir, 'postgres-secrets.json')
-  t.equal(await mode(file), '600')
-  t.equal(await mode(join(dataDir, 'postgres')), '700')
+  t.equal(await modeOf(file), '600')
+  t.equal(await modeOf(join(dataDir, 'postgres')), '700')
   const secrets = JSON.parse(await readFile(file, 'utf8'))
   t.equal(new Set([secrets.superuser, secrets.owner, secrets.broker]).size, 3)
   const log = await readFile(join(dataDir, 'postgres.log'), 'utf8')
@@ -54,7 +52,7 @@ t.test('a first start', async (t) => {
 })
 
 t.test('who may log in, and what they may do', async (t) => {
-  const server = await start(await usedFolder(t))
+  const server = await start(await usedFolder())
   t.teardown(() => server.stop())
   const { superuserUrl, ownerUrl, brokerUrl } = server
 
@@ -94,7 +92,7 @@ t.test('who may log in, and what they may do', async (t) => {
 })
 
 t.test('a restart keeps the data, on a port chosen anew', async (t) => {
-  const dataDir = await usedFolder(t)
+  const dataDir = await usedFolder()
   const first = await start(dataDir)
   await ask(first.ownerUrl, 'SET ROLE writ_owner; CREATE SCHEMA kept')
   await Promise.all([first.stop(), first.stop()])
@@ -112,7 +110,7 @@ t.test('a restart keeps the data, on a port chosen anew', async (t) => {
 })
 
 t.test('a port that is taken', async (t) => {
-  const dataDir = await usedFolder(t)
+  const dataDir = await usedFolder()
   const other = createServer().listen(0, '127.0.0.1')
   await new Promise((resolve) => other.once('listening', resolve))
   t.teardown(() => other.close())
@@ -126,7 +124,7 @@ t.test('a port that is taken', async (t) => {
 })
 
 t.test('says in one sentence what is in the way', async (t) => {
-  const dataDir = await usedFolder(t)
+  const dataDir = await copiedFolder(t)
   const data = join(dataDir, 'postgres')
   const secrets = join(dataDir, 'postgres-secrets.json')
   const refuses = (message: RegExp): Promise<unknown> =>
@@ -147,72 +145,18 @@ t.test('says in one sentence what is in the way', async (t) => {
   await refuses(/postgres-secrets\.json is missing/)
 
   await writeFile(secrets, stored)
-  t.equal(await mode(secrets), '644')
+  t.equal(await modeOf(secrets), '644')
   await rename(data, `${data}-away`)
   await refuses(/is gone: bring it back, or delete/)
   await rename(`${data}-away`, data)
 
   const server = await start(dataDir)
   await server.stop()
-  t.equal(await mode(secrets), '600', 'and a file that others could read is closed')
+  t.equal(await modeOf(secrets), '600', 'and a file that others could read is closed')
 })
 
 t.test('a folder that cannot be made', async (t) => {
   const file = join(await emptyFolder(t), 'file')
   await writeFile(file, '')
   await t.rejects(start(join(file, 'below')), { name: 'StartError', message: /cannot be made or used/ })
-})
-
-t.test('as an ordinary user', { skip: isRoot ? false : 'already one' }, async (t) => {
-  const folder = await emptyFolder(t)
-  const user = await ordinaryUser(folder)
-  const dataDir = join(folder, 'own')
-  for (const what of ['first start', 'restart']) {
-    const broker = child(t, [dataDir], user)
-    const said = await broker.next()
-    t.match(said, { version: /^18\./, dataFolder: join(dataDir, 'postgres') }, what)
-    t.equal((await stat(join(dataDir, 'postgres'))).uid, user.uid)
-    broker.process.kill('SIGTERM')
-    t.same(await broker.next(), { last: 'still there' })
-  }
-})
-
-t.test('as root on what an ordinary user began', { skip: isRoot ? false : 'needs root' }, async (t) => {
-  const folder = await emptyFolder(t)
-  const user = await ordinaryUser(folder)
-  const dataDir = join(folder, 'own')
-  const broker = child(t, [dataDir], user)
-  await broker.next()
-  broker.process.kill('SIGTERM')
-  await broker.next()
-  const server = await start(dataDir)
-  await server.stop()
-  t.equal((await stat(join(dataDir, 'postgres', 'postgresql.conf'))).uid, user.uid, 'it stays theirs')
-})
-
-t.test('as root in a closed folder', { skip: isRoot ? false : 'needs root' }, async (t) => {
-  const home = await emptyFolder(t)
-  const elsewhere = await emptyFolder(t)
-  await chmod(elsewhere, 0o755)
-  const dataDir = join(home, 'clone', '.writ')
-  await mkdir(dataDir, { recursive: true })
-  const options = { systemFolder: join(elsewhere, 'writ') }
-
-  const first = await start(dataDir, options)
-  t.ok(first.dataFolder.startsWith(join(elsewhere, 'writ', 'clone-')), 'the database lies elsewhere')
-  await ask(first.ownerUrl, 'SET ROLE writ_owner; CREATE SCHEMA kept')
-  await first.stop()
-
-  await chmod(home, 0o755)
-  const second = await start(dataDir, options)
-  t.teardown(() => second.stop())
-  t.equal(second.dataFolder, first.dataFolder, 'and stays there when the folder is opened later')
-  t.same(await ask(second.ownerUrl, "SELECT 1 AS kept FROM pg_namespace WHERE nspname = 'kept'"), [
-    { kept: 1 },
-  ])
-
-  await t.rejects(
-    start(join(elsewhere, 'closed', 'clone'), { systemFolder: join(elsewhere, 'closed', 'too') }),
-    { name: 'StartError', message: /may enter neither .*closed nor .*closed: allow one with "chmod o\+x"/ },
-  )
 })

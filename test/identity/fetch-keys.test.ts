@@ -197,3 +197,18 @@ t.test('keys without alg and kid are told apart by their type', async (t) => {
     t.ok(await b.verify(await b.issuer.sign(b.claims(), { key, header: { kid: undefined } })), key.alg)
   }
 })
+
+t.test('a body of 512 KiB is read, one of more is not', async (t) => {
+  for (const [extra, taken] of [
+    [0, true],
+    [1, false],
+  ] as const) {
+    const b = await bench(t)
+    const set = { keys: b.issuer.keys.map(publicJwk), padding: '' }
+    set.padding = 'x'.repeat(512 * 1024 - JSON.stringify(set).length + extra)
+    b.issuer.answer.jwks = set
+    const token = await b.issuer.sign(b.claims())
+    if (taken) t.ok(await b.verify(token))
+    else await b.refuses(token, 'issuer_unavailable', 'a byte more')
+  }
+})

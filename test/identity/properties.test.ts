@@ -32,7 +32,7 @@ t.test('any change to a good token is refused', async (t) => {
       .tuple(position, fc.integer({ min: 1, max: 20 }))
       .map(([at, count]) => token.slice(0, at) + token.slice(at + count))
     const changed = fc.oneof(oneCharacter, oneBit, inserted, removed).filter((text) => text !== token)
-    await fc.assert(fc.asyncProperty(changed, refusedWithoutTrace), { numRuns: 400 })
+    await fc.assert(fc.asyncProperty(changed, refusedWithoutTrace), { numRuns: 250 })
     t.pass(key.alg)
   }
 })
@@ -70,7 +70,7 @@ t.test('whatever is sent, only a WritError comes back', async (t) => {
       const outcome = await b.verifier.verify(value, side, form).catch((error: unknown) => error)
       return outcome instanceof WritError
     }),
-    { numRuns: 1500 },
+    { numRuns: 1000 },
   )
   t.ok(await b.verify(await b.issuer.sign(b.claims())), 'and a good token still verifies')
 })

@@ -2,17 +2,19 @@
 
 import json
 import sys
+import urllib.request
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
 url, role_arn = sys.argv[1:3]
-once = Config(retries={"total_max_attempts": 1})
+once = Config(retries={"total_max_attempts": 1}, signature_version="v4")
+for_s3 = Config(retries={"total_max_attempts": 1}, signature_version="s3v4")
 
 
 def client(service, keys=None):
-    return boto3.client(service, endpoint_url=url, region_name="eu-west-1", config=once, **(keys or {}))
+    return boto3.client(service, endpoint_url=url, region_name="eu-west-1", config=for_s3 if service == "s3" else once, **(keys or {}))
 
 
 def refusal(call):
@@ -48,6 +50,7 @@ key = "a b+c/日本 <x>.txt"
 s3.put_object(Bucket="orders", Key=key, Body=b"from boto", Metadata={"by": "boto"})
 pages = s3.get_paginator("list_objects_v2").paginate(Bucket="orders", PaginationConfig={"PageSize": 2})
 role = client("iam").get_role(RoleName="orders-read")["Role"]
+presigned = s3.generate_presigned_url("get_object", Params={"Bucket": "orders", "Key": key})
 print(
     json.dumps(
         {
@@ -62,7 +65,7 @@ print(
                 lambda: client("sts").assume_role(RoleArn=role_arn, RoleSessionName="writ-boto", DurationSeconds=900, Policy="{")
             ),
             "trust": role["AssumeRolePolicyDocument"]["Statement"][0]["Effect"],
-            "presigned": s3.generate_presigned_url("get_object", Params={"Bucket": "orders", "Key": "a.txt"}),
+            "presigned": urllib.request.urlopen(presigned).read().decode(),
         }
     )
 )

@@ -37,8 +37,7 @@ t.test('boto3', async (t) => {
   const { aws } = await world(t, { now: () => new Date() })
   const script = join(packageRoot(), 'test', 'local-aws', 'clients.py')
   const { stdout } = await run('python3', [script, aws.url, READ_ROLE], { env: environment(BROKER) })
-  const { presigned, ...seen } = JSON.parse(stdout) as Record<string, unknown>
-  t.match(seen, {
+  t.match(JSON.parse(stdout), {
     arn: /:assumed-role\/orders-read\/writ-boto$/,
     sourceIdentity: 'ada',
     body: 'from boto',
@@ -48,8 +47,8 @@ t.test('boto3', async (t) => {
     missing: 'NoSuchKey',
     tooShort: 'MalformedPolicyDocument',
     trust: 'Allow',
+    presigned: 'from boto',
   })
-  t.match(presigned, /X-Amz-Signature|Signature=/)
 })
 
 t.test('the AWS CLI', async (t) => {
@@ -69,14 +68,12 @@ t.test('the AWS CLI', async (t) => {
       ({ stdout }) => stdout,
       (error: { stderr: string }) => `failed: ${error.stderr.trim()}`,
     )
-  const [identity, listing, object, removal] = await Promise.all([
+  const [identity, listing, removal] = await Promise.all([
     cli('sts', 'get-caller-identity', '--output', 'json'),
     cli('s3', 'ls', 's3://orders'),
-    cli('s3', 'cp', 's3://orders/a.txt', '-'),
     cli('s3', 'rm', 's3://orders/a.txt'),
   ])
   t.match(identity, /assumed-role\/orders-read\/writ-1/)
   t.match(listing, /PRE b\/\n.* 5 a\.txt/)
-  t.equal(object, 'alpha')
   t.match(removal, /AccessDenied/)
 })

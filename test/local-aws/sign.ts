@@ -1,6 +1,6 @@
 import { createHash, createHmac } from 'node:crypto'
 import { request } from 'node:http'
-import type { Keys } from './support.js'
+import { BROKER_KEYS, type Keys, type World } from './support.js'
 
 /** A SigV4 signer of its own, so that the verifier is not tested against itself. */
 export interface Unsigned {
@@ -26,6 +26,8 @@ export interface SignFor {
   readonly payloadHash?: string
   /** Headers left out of the signature. */
   readonly leaveOut?: readonly string[]
+  /** Day of the credential scope, where it is not that of `at`. */
+  readonly scopeAt?: Date
 }
 
 const hmac = (key: string | Buffer, text: string): Buffer => createHmac('sha256', key).update(text).digest()
@@ -44,7 +46,7 @@ export function signText(text: string, secret: string, at: Date, service: string
 
 export function sign(
   unsigned: Unsigned,
-  { keys, at, host, service, payloadHash, leaveOut = [] }: SignFor,
+  { keys, at, host, service, payloadHash, leaveOut = [], scopeAt = at }: SignFor,
 ): Signed {
   const hash = payloadHash ?? sha256(unsigned.body ?? '')
   const headers: Record<string, string> = { host, 'x-amz-date': amzDate(at), ...unsigned.headers }
@@ -63,12 +65,18 @@ export function sign(
     names.join(';'),
     hash,
   ].join('\n')
-  const scope = scopeOf(at, service)
+  const scope = scopeOf(scopeAt, service)
   const text = ['AWS4-HMAC-SHA256', amzDate(at), scope, sha256(canonical)].join('\n')
-  const signature = signText(text, keys.secretAccessKey, at, service)
+  const signature = signText(text, keys.secretAccessKey, scopeAt, service)
   const authorization = `AWS4-HMAC-SHA256 Credential=${keys.accessKeyId}/${scope}, SignedHeaders=${names.join(';')}, Signature=${signature}`
   return { ...unsigned, headers: { ...headers, authorization }, signature }
 }
+
+/** Signs for a world, as its broker and by its clock unless told otherwise. */
+export const signer =
+  ({ aws, clock }: World) =>
+  (unsigned: Unsigned, service: string, more: Partial<SignFor> = {}): Signed =>
+    sign(unsigned, { keys: BROKER_KEYS, at: clock.now(), host: new URL(aws.url).host, service, ...more })
 
 /** Sends exactly this; answers `<status> <error code>`, or the body when all went well. */
 export function send(url: string, { method, path, query, headers, body }: Unsigned): Promise<string> {

@@ -40,7 +40,7 @@ t.test('the actions that destroy, over all of IAM', async (t) => {
   )
 })
 
-const COUNTS = { actions: 22091, deleting: 0 }
+const COUNTS = { actions: 22091, deleting: 2701, Batch: 54, Delete: 2504, Remove: 65, Terminate: 26 }
 
 const DESTROY = [
   's3:DeleteObject',

@@ -6,20 +6,13 @@ import { loadPolicySet } from '../../server/policy/load.js'
 import { type PolicyState, watchPolicySet } from '../../server/policy/watch.js'
 import { compiled, GOOD } from './support.js'
 
-async function folderOf(
-  t: { testdir: (files?: object) => string },
-  files: Readonly<Record<string, string>> = GOOD,
-) {
-  return t.testdir({ ...files })
-}
-
 const codes = async (folder: string): Promise<string[]> => {
   const result = await loadPolicySet(folder)
   return result.ok ? [] : result.problems.map((problem) => `${problem.file} ${problem.code}`)
 }
 
 t.test('a folder loads like its documents', async (t) => {
-  const folder = await folderOf(t)
+  const folder = t.testdir({ ...GOOD })
   const result = await loadPolicySet(folder)
   if (!result.ok) throw new Error('it does not load')
   t.equal(result.policySet.digest, (await compiled(GOOD)).digest)
@@ -64,7 +57,7 @@ t.test('a mounted ConfigMap: files are links into ..data', async (t) => {
 })
 
 t.test('files that cannot be read', async (t) => {
-  const folder = await folderOf(t)
+  const folder = t.testdir({ ...GOOD })
   await writeFile(join(folder, 'big.yaml'), '')
   await truncate(join(folder, 'big.yaml'), 9 * 1024 * 1024)
   t.same(await codes(folder), ['big.yaml file_too_large'])
@@ -84,14 +77,14 @@ t.test(
   'a file without permission',
   { skip: process.getuid?.() === 0 ? 'root reads everything' : false },
   async (t) => {
-    const folder = await folderOf(t)
+    const folder = t.testdir({ ...GOOD })
     await chmod(join(folder, 'dev.yaml'), 0)
     t.ok((await codes(folder)).includes('dev.yaml folder_unreadable'))
   },
 )
 
 t.test('no start without a good set, and the message names every problem', async (t) => {
-  const folder = await folderOf(t, { ...GOOD, 'dev.yaml': 'environment: dev\ntier: nowhere\n' })
+  const folder = t.testdir({ ...GOOD, 'dev.yaml': 'environment: dev\ntier: nowhere\n' })
   await t.rejects(watchPolicySet(folder), StartError)
   await t.rejects(
     watchPolicySet(folder),
@@ -100,7 +93,7 @@ t.test('no start without a good set, and the message names every problem', async
 })
 
 t.test('a reload swaps whole sets, and a broken folder leaves the last good one', async (t) => {
-  const folder = await folderOf(t)
+  const folder = t.testdir({ ...GOOD })
   const holder = await watchPolicySet(folder, { pollMs: 0 })
   t.teardown(holder.close)
   const first = holder.current()
@@ -122,17 +115,41 @@ t.test('a reload swaps whole sets, and a broken folder leaves the last good one'
 })
 
 t.test('reloads at the same time end with the newest folder', async (t) => {
-  const folder = await folderOf(t)
-  const holder = await watchPolicySet(folder, { pollMs: 0 })
+  const folder = t.testdir({ ...GOOD })
+  let release: () => void = () => undefined
+  let arrived: () => void = () => undefined
+  const waiting = new Promise<void>((resolve) => {
+    arrived = resolve
+  })
+  let calls = 0
+  // The first reload is held up with the old folder in its hands while a second one is asked for.
+  const accept = async () => {
+    if (++calls !== 2) return
+    const held = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    arrived()
+    await held
+  }
+  const holder = await watchPolicySet(folder, { pollMs: 0, accept })
   t.teardown(holder.close)
   const early = holder.reload()
+  await waiting
   await writeFile(join(folder, 'dev.yaml'), (GOOD['dev.yaml'] ?? '').replace('eu-west-1', 'eu-central-1'))
-  await Promise.all([early, holder.reload(), holder.reload()])
+  const late = holder.reload()
+  // Enough for a load that does not wait its turn to overtake.
+  await loadPolicySet(folder)
+  await loadPolicySet(folder)
+  release()
+  await Promise.all([early, late])
   t.same(holder.current().environments.get('dev')?.regions, ['eu-central-1'])
 })
 
 t.test('the folder is watched', async (t) => {
-  const folder = await folderOf(t)
+  const folder = t.testdir({ ...GOOD })
+  // The watch alone keeps no process alive.
+  const alive = setInterval(() => undefined, 1000)
+  t.teardown(() => clearInterval(alive))
   let seen: (state: PolicyState) => void = () => undefined
   const next = () =>
     new Promise<PolicyState>((resolve) => {
@@ -159,4 +176,38 @@ t.test('the folder is watched', async (t) => {
   await rm(folder, { recursive: true })
   t.match((await change).lastProblem?.problems[0], { code: 'folder_unreadable' })
   t.equal(holder.current().agents.size, 1, 'a folder that went away leaves the last good set')
+})
+
+t.test('a set that the broker cannot put into service does not serve', async (t) => {
+  const folder = t.testdir({ ...GOOD })
+  const refuse = async () => {
+    throw new StartError('not with this mode')
+  }
+  await t.rejects(watchPolicySet(folder, { pollMs: 0, accept: refuse }), { message: 'not with this mode' })
+
+  let answer: Error | undefined
+  const accept = async () => {
+    if (answer !== undefined) throw answer
+  }
+  let seen: (state: PolicyState) => void = () => undefined
+  const next = () =>
+    new Promise<PolicyState>((resolve) => {
+      seen = resolve
+    })
+  const alive = setInterval(() => undefined, 1000)
+  t.teardown(() => clearInterval(alive))
+  const holder = await watchPolicySet(folder, { pollMs: 20, accept, onReload: (state) => seen(state) })
+  t.teardown(holder.close)
+  const first = holder.current()
+  answer = new Error('connect ECONNREFUSED postgres://writ:hunter2@db')
+  let change = next()
+  await writeFile(join(folder, 'bob.yaml'), '# gone\n')
+  const refused = await change
+  t.match(refused.lastProblem?.problems, [{ code: 'not_accepted' }])
+  t.notMatch(JSON.stringify(refused), /hunter2/, 'a foreign error is not told, it may hold a secret')
+  t.equal(holder.current(), first)
+  answer = undefined
+  change = next()
+  t.equal((await change).lastProblem, undefined, 'tried again without another change of the folder')
+  t.equal(holder.current().operators.size, 0)
 })

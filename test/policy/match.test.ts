@@ -24,7 +24,8 @@ t.test('the text of a claim', (t) => {
   t.equal(claimText({ a: true }, 'a'), 'true')
   for (const a of [null, ['x'], { x: 1 }, undefined]) t.equal(claimText({ a }, 'a'), undefined)
   t.equal(claimText({}, 'a'), undefined)
-  t.equal(claimText({}, 'constructor'), undefined, "not Object's own properties")
+  t.equal(claimText(Object.create({ a: 'x' }), 'a'), undefined, 'own properties only')
+  t.equal(claimText({}, 'constructor'), undefined)
   t.equal(claimText({}, '__proto__'), undefined)
   t.end()
 })
@@ -144,5 +145,21 @@ t.test('the fast search for overlaps finds whoever comparing all with all finds'
     }),
     { numRuns: 2000 },
   )
+  t.end()
+})
+
+t.test('overlaps among those without the dividing claim, and with those that have it', (t) => {
+  const one = (name: string, claims: Readonly<Record<string, Matcher>>) => ({
+    name,
+    identity: described(claims),
+  })
+  const many = Array.from({ length: 20 }, (_, n) =>
+    one(`a${n + 10}`, { sub: equals(`s${n}`), env: equals('x') }),
+  )
+  const apart = one('b1', { ref: { kind: 'prefix', value: 'refs/' }, env: equals('y') })
+  const same = one('b2', { ref: { kind: 'prefix', value: 'refs/heads/' }, env: equals('y') })
+  const across = one('c1', { ref: equals('main'), env: equals('x') })
+  const found = overlaps([...many, apart, same, across])
+  t.same([...found].map(([later, first]) => `${first.name} ${later.name}`).sort(), ['a10 c1', 'b1 b2'])
   t.end()
 })

@@ -826,6 +826,14 @@ const CASES: readonly Case[] = [
     says: /network/,
   },
   {
+    what: 'a template in a condition',
+    file: 'x.yaml',
+    text: condition('StringLike', 's3:prefix', '"{agent}/*"'),
+    code: 'condition_invalid',
+    line: 8,
+    says: /not supported/,
+  },
+  {
     what: 'a policy variable in a condition',
     file: 'x.yaml',
     text: condition('StringLike', 's3:prefix', `"$${'{aws:userid}'}/*"`),
@@ -1083,9 +1091,9 @@ t.test('a broken document is not blamed on those who refer to it', async (t) => 
   )
 })
 
-t.test('every code is either tried here or about files', (t) => {
+t.test('every code is tried here, or where folders are loaded', (t) => {
   const tried = new Set<string>(CASES.map((one) => one.code))
-  const files = ['folder_unreadable', 'file_too_large', 'symlink_outside']
+  const files = ['not_accepted', 'folder_unreadable', 'file_too_large', 'symlink_outside']
   t.same(
     Object.keys(PROBLEM_CODES).filter((code) => !tried.has(code)),
     files,

@@ -1,0 +1,114 @@
+import t from 'tap'
+import { startTestBroker } from '../support/broker.js'
+
+/** Every route but the open ones, with who may call it. The test below holds it to the routes there are. */
+const ROUTES: Readonly<
+  Record<string, { side: 'agents' | 'operators'; roles?: readonly string[]; body?: object }>
+> = {
+  'POST /v1/credentials': {
+    side: 'agents',
+    body: { environment: 'development', scopes: ['orders:read'], reason: 'r' },
+  },
+  'GET /v1/aws/credentials/{environment}/{scopes}': { side: 'agents' },
+  'GET /v1/whoami': { side: 'agents' },
+  'POST /v1/explain': { side: 'agents', body: { environment: 'development', scopes: ['orders:read'] } },
+  'POST /v1/grant-requests': {
+    side: 'agents',
+    body: { environment: 'production', scopes: ['orders:write'], reason: 'r' },
+  },
+  'GET /v1/grant-requests/{id}': { side: 'agents' },
+  'DELETE /v1/grant-requests/{id}': { side: 'agents' },
+  'GET /v1/grant-requests/': { side: 'operators', roles: ['operator', 'approver', 'security'] },
+  'POST /v1/grant-requests/{id}/decisions': {
+    side: 'operators',
+    roles: ['approver'],
+    body: { decision: 'deny', policy_digest: 'x', permissions_sha256: 'x' },
+  },
+  'GET /v1/grants': { side: 'operators', roles: ['operator', 'approver', 'security'] },
+  'POST /v1/grants': {
+    side: 'operators',
+    roles: ['approver'],
+    body: { agent: 'orders-coder', environment: 'production', scopes: ['orders:write'], reason: 'r' },
+  },
+  'POST /v1/grants/{id}/revoke': {
+    side: 'operators',
+    roles: ['operator', 'approver'],
+    body: { reason: 'r' },
+  },
+  'GET /v1/issuances': { side: 'operators', roles: ['security'] },
+  'GET /v1/issuances/{id}': { side: 'operators', roles: ['security'] },
+  'GET /v1/events': { side: 'operators', roles: ['security'] },
+}
+const OPEN = ['GET /healthz', 'GET /readyz']
+
+const pathOf = (route: string) =>
+  (route.split(' ')[1] ?? '')
+    .replace('{id}', '000000000000')
+    .replace('{environment}', 'development')
+    .replace('{scopes}', 'orders:read')
+
+t.test('every route, and whose token opens it', async (t) => {
+  const broker = await startTestBroker(t)
+  const agent = await broker.agentToken('orders-coder')
+  const operators = {
+    alice: await broker.operatorToken('alice'),
+    bob: await broker.operatorToken('bob'),
+    carol: await broker.operatorToken('carol'),
+  }
+  const set = broker.policy.current()
+
+  const { body: openapi } = await broker.call('GET', '/openapi.json')
+  const documented = Object.entries(openapi.paths as Record<string, object>).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+  )
+  const listed = [...Object.keys(ROUTES).map((route) => route.replace(/\/$/, '')), ...OPEN]
+  t.strictSame(documented.sort(), listed.sort(), 'the table above is complete')
+
+  for (const [route, { side, roles = [], body }] of Object.entries(ROUTES)) {
+    const [method = '', path = ''] = [route.split(' ')[0], pathOf(route).replace(/\/$/, '')]
+    t.match(
+      await broker.call(method, path, undefined, body),
+      { status: 401, body: { code: 'token_missing' } },
+      `${route}: nobody`,
+    )
+    t.match(await broker.call(method, path, 'x.y.z', body), { status: 401 }, `${route}: nonsense`)
+    const agents = await broker.call(method, path, agent, body)
+    if (side === 'operators') {
+      t.match(agents, { status: 401, body: { code: 'token_audience' } }, `${route}: never an agent`)
+    } else t.not(agents.status, 401, `${route}: an agent`)
+    for (const [name, token] of Object.entries(operators)) {
+      const answer = await broker.call(method, path, token, body)
+      const held = set.operators.get(name)?.roles ?? new Set()
+      if (side === 'agents') t.equal(answer.status, 401, `${route}: no operator`)
+      else if (roles.some((role) => held.has(role as never)))
+        t.not(answer.body.code, 'operator_role', `${route}: ${name}`)
+      else t.match(answer, { status: 403, body: { code: 'operator_role' } }, `${route}: not ${name}`)
+    }
+  }
+})
+
+t.test('an identity that is nobody, or two', async (t) => {
+  const broker = await startTestBroker(t)
+  const carol = await broker.operatorToken('carol')
+  const nobody = await broker.call('GET', '/v1/whoami', await broker.agentToken('nobody'))
+  t.match(nobody, { status: 403, body: { code: 'identity_unknown' } })
+  const stranger = await broker.call('GET', '/v1/grants', await broker.operatorToken('stranger'))
+  t.match(stranger, { status: 403, body: { code: 'operator_unknown' } })
+  const { body } = await broker.call('GET', '/v1/events?limit=10', carol)
+  t.match(
+    body.items.map((item: { body: { kind: string } }) => item.body.kind),
+    ['operator.refused', 'identity.refused'],
+    'and both are recorded',
+  )
+  t.equal((await broker.call('GET', '/v1/whoami', await broker.agentToken('nobody'))).status, 403)
+  const again = await broker.call('GET', '/v1/events?kind=identity.refused', carol)
+  t.match(again.body.items, [{ repeats: 1 }], 'a repeat is counted on the same entry')
+})
+
+t.test('nobody unknown hears what is wrong with their request', async (t) => {
+  const broker = await startTestBroker(t)
+  for (const route of Object.keys(ROUTES).filter((one) => one.startsWith('POST'))) {
+    const answer = await broker.call('POST', pathOf(route), undefined, { nonsense: true })
+    t.match(answer, { status: 401, body: { code: 'token_missing' } }, route)
+  }
+})
