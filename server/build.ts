@@ -16,7 +16,7 @@ import { checkBrokerRole } from './db/role-check.js'
 import { StartError } from './errors.js'
 import { loadGrants } from './grants/store.js'
 import { buildApp } from './http/app.js'
-import { LOCAL_ISSUER, loadLocalIssuer } from './identity/local-issuer.js'
+import { loadLocalIssuer } from './identity/local-issuer.js'
 import { createVerifier } from './identity/verifier.js'
 import { newId } from './issuance/id.js'
 import type { IssueDeps } from './issuance/issue.js'
@@ -24,7 +24,7 @@ import { createLiveSessions } from './issuance/live-sessions.js'
 import { packageRoot } from './paths.js'
 import { type PolicyHolder, watchPolicySet } from './policy/watch.js'
 import { readiness } from './readiness.js'
-import type { PolicySet } from './types.js'
+import { LOCAL_ISSUER, type PolicySet } from './types.js'
 
 export interface Broker {
   readonly app: FastifyInstance

@@ -31,6 +31,9 @@ export interface IdentityMatch {
   readonly claims: ReadonlyMap<string, Matcher>
 }
 
+/** The issuer of tokens for trying Writ out on one machine. `.invalid` never resolves (RFC 2606): nobody else can be it. */
+export const LOCAL_ISSUER = 'https://local.writ.invalid'
+
 /** The human an agent acts for, with how we know. */
 export interface OnBehalfOf {
   readonly human: string
@@ -64,7 +67,7 @@ export interface Environment {
   /** Never empty; sessions are denied every other region. */
   readonly regions: readonly string[]
   readonly maxSessionSeconds: Readonly<Record<RoleKind, number>>
-  /** How many different humans must approve; 0 means none is needed in this tier. */
+  /** How many different humans must approve; 0 means none is needed in this tier. In staging `write` counts promotions. */
   readonly approvals: { readonly write: number; readonly delete: number }
   /** Whether delete-level scopes exist here at all. */
   readonly allowDelete: boolean
@@ -157,6 +160,7 @@ export interface Identity {
   readonly issuer: string
   readonly subject: string
   readonly audience: string
+  /** Deeply frozen, objects without a prototype. */
   readonly claims: Readonly<Record<string, unknown>>
   readonly issuedAt: Date
   readonly expiresAt: Date

@@ -41,15 +41,15 @@ export function createRecorder(append: AppendBatch, now: () => number = Date.now
         return
       }
       queue.push({ item, since: now(), resolve, reject })
-      running ??= flush().finally(() => {
-        running = undefined
-      })
+      running ??= flush()
     })
 
   async function flush(): Promise<void> {
     // Lets everything that arrived in this turn of the event loop into the first batch.
     await Promise.resolve()
     while (queue.length > 0) await settle(queue.splice(0, LARGEST_BATCH))
+    // In the same turn as the look at the queue: what came a turn later would wait for a flush that has ended.
+    running = undefined
   }
 
   async function settle(batch: readonly Waiting[]): Promise<void> {

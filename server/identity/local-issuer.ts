@@ -11,9 +11,7 @@ import {
 } from 'jose'
 import { z } from 'zod'
 import { StartError } from '../errors.js'
-
-/** The issuer of tokens for trying Writ out on one machine. `.invalid` never resolves (RFC 2606): nobody else can be it. */
-export const LOCAL_ISSUER = 'https://local.writ.invalid'
+import { LOCAL_ISSUER } from '../types.js'
 
 export interface LocalTokenRequest {
   readonly subject: string

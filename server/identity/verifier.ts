@@ -1,13 +1,12 @@
 import { compactVerify, type JSONWebKeySet } from 'jose'
 import { WritError } from '../errors.js'
-import type { Identity, TrustedIssuer } from '../types.js'
+import { type Identity, LOCAL_ISSUER, type TrustedIssuer } from '../types.js'
 import { bearerToken, type TokenForm } from './bearer.js'
 import { identityOf } from './claims.js'
 import { parseCompact, type UnverifiedToken } from './compact.js'
 import type { Fetch } from './fetch-keys.js'
 import { createKeyCache, type KeyCache, type KeyCacheHealth, type Log } from './key-cache.js'
 import { type KeySet, pickKey, readKeySet, type SigningKey } from './keys.js'
-import { LOCAL_ISSUER } from './local-issuer.js'
 
 export type Side = TrustedIssuer['for']
 

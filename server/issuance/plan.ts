@@ -6,8 +6,8 @@ import { SESSION_POLICY_LIMIT, sessionPolicy } from './session-policy.js'
 /** STS takes nothing shorter; the session policy ends shorter sessions (AssumeRole, DurationSeconds). */
 const STS_SHORTEST_SECONDS = 900
 
-/** Session tag values: letters, digits, spaces and `_.:/=+-@`, at most 256 (IAM user guide, session tags). */
-const TAG_VALUE = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]{1,256}$/u
+/** Longest value of a session tag (IAM user guide, session tags). */
+const LONGEST_TAG = 256
 
 export interface SessionPlan {
   readonly assume: AssumeRoleInput
@@ -36,13 +36,11 @@ export function planSession(
   if ('refusal' in rendered) return rendered
   const network = bindNetwork(allow.network, caller, settings.localAws)
   if ('refusal' in network) return network
-  const human = verifiedHuman(identity)
-  if (human !== undefined && !TAG_VALUE.test(human)) {
+  const verified = verifiedHuman(identity)
+  const human = verified === undefined ? undefined : tagValue(verified)
+  if (human !== undefined && human.length > LONGEST_TAG) {
     return {
-      refusal: {
-        code: 'claim_unusable',
-        detail: 'The name of the human has characters no session tag takes.',
-      },
+      refusal: { code: 'claim_unusable', detail: 'The name of the human is too long for a session tag.' },
     }
   }
 
@@ -111,4 +109,16 @@ export function permissionsOf(
 export function verifiedHuman(identity: Identity): string | undefined {
   const { onBehalfOf } = identity
   return onBehalfOf === undefined || onBehalfOf.how === 'self-claimed' ? undefined : onBehalfOf.human
+}
+
+/**
+ * A name as a session tag takes it: letters, digits, spaces and `_.:/+-@` stay, every other byte of its UTF-8
+ * becomes `=` and two hex digits. No two names become the same: `dependabot[bot]` is `dependabot=5Bbot=5D`.
+ */
+export function tagValue(name: string): string {
+  return name.replace(/[^\p{L}\p{Z}\p{N}_.:/+\-@]/gu, (character) =>
+    Array.from(Buffer.from(character), (byte) => `=${byte.toString(16).toUpperCase().padStart(2, '0')}`).join(
+      '',
+    ),
+  )
 }

@@ -198,8 +198,8 @@ export function checkRoleUse(documents: readonly Parsed<'agent'>[], report: Repo
       for (const kind of KINDS) {
         const arn = roles[kind]
         if (arn === undefined) continue
-        const known = uses.get(arn)
-        if (known === undefined) uses.set(arn, { environment, kind, agent: document.name })
+        const known = uses.get(arn.toLowerCase())
+        if (known === undefined) uses.set(arn.toLowerCase(), { environment, kind, agent: document.name })
         else if (known.environment !== environment || known.kind !== kind) {
           report(
             document,

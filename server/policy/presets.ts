@@ -1,11 +1,5 @@
 import type { TrustedIssuer } from '../types.js'
 
-/**
- * The issuer of the tokens that the broker itself signs when it runs on one machine. `.invalid` never
- * resolves (RFC 2606 section 2), so nobody can own the name and publish keys under it.
- */
-export const LOCAL_ISSUER = 'https://local.writ.invalid'
-
 /** Asymmetric only: with HS256, the issuer's public key would be the secret. */
 export const ALGORITHMS = [
   'RS256',

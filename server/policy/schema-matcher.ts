@@ -2,8 +2,11 @@ import { z } from 'zod'
 import type { Matcher } from '../types.js'
 import { because, mapping, oneOrMore, readable } from './schema-fields.js'
 
-/** What a prefix may end at: `repo:acme/` cannot match `repo:acme-evil/`, `repo:acme` could. */
-export const DELIMITERS = ':/.-_@#|'
+/**
+ * What a prefix may end at: `repo:acme/` cannot match `repo:acme-evil/`, `repo:acme` could. No `-`, `_` or `.`:
+ * they are parts of names, and `repo:acme-` would match `repo:acme-evil/` again.
+ */
+export const DELIMITERS = ':/@#|'
 
 const literal = readable(512).refine(
   (text) => !/[*?]|\$\{/.test(text),

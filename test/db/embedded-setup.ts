@@ -11,7 +11,7 @@ import t from 'tap'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../server/db/embedded.js'
 import { isAlive, readPidFile } from '../../server/db/embedded-process.js'
 import { createPool } from '../../server/db/pool.js'
-import { FAST, silent } from '../support/postgres.js'
+import { endWithUs, FAST, silent } from '../support/postgres.js'
 
 interface Teardown {
   teardown(work: () => unknown): unknown
@@ -22,9 +22,11 @@ export const isRoot = process.getuid?.() === 0
 /** An empty folder, removed after the test together with any server that still runs on it. */
 export async function emptyFolder(t: Teardown): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'writ-test-'))
+  const forget = endWithUs(folder)
   t.teardown(async () => {
     await killServer(folder)
     await rm(folder, { recursive: true, force: true, maxRetries: 5 })
+    forget()
   })
   return folder
 }

@@ -37,6 +37,12 @@ t.test('as root in a closed folder', { skip }, async (t) => {
   await ask(first.ownerUrl, 'SET ROLE writ_owner; CREATE SCHEMA kept')
   await first.stop()
 
+  const again = await start(dataDir, options)
+  await again.stop()
+  t.equal(again.dataFolder, first.dataFolder)
+  const made = await readdir(options.systemFolder)
+  t.equal(made.filter((name) => name.startsWith('clone-')).length, 1, 'a restart makes no second one')
+
   await chmod(home, 0o755)
   const second = await start(dataDir, options)
   t.teardown(() => second.stop())

@@ -1,11 +1,6 @@
 import t, { type Test } from 'tap'
-import { LOCAL_ISSUER } from '../../server/identity/local-issuer.js'
 import { identityMatches } from '../../server/policy/match.js'
-import {
-  LOCAL_ISSUER as LOCAL_ISSUER_OF_POLICY,
-  type PresetName,
-  presetOf,
-} from '../../server/policy/presets.js'
+import { type PresetName, presetOf } from '../../server/policy/presets.js'
 import type { Matcher, TrustedIssuer } from '../../server/types.js'
 import { AUDIENCE } from '../support/issuer.js'
 import { bench } from './setup.js'
@@ -183,8 +178,4 @@ t.test('generic OpenID Connect', async (t) => {
   t.ok(await matches({ sub: is('00u1abcd'), email_verified: is('true') }))
   t.notOk(await matches({ groups: is('oncall') }), 'a list matches nothing')
   t.equal((await identify()).authenticatedAt, undefined)
-})
-
-t.test('policy and identity mean the same local issuer', async (t) => {
-  t.equal(LOCAL_ISSUER, LOCAL_ISSUER_OF_POLICY)
 })

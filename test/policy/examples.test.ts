@@ -4,9 +4,9 @@ import t from 'tap'
 import { packageRoot } from '../../server/paths.js'
 import { evaluate } from '../../server/policy/evaluate.js'
 import { loadPolicySet } from '../../server/policy/load.js'
-import { LOCAL_ISSUER } from '../../server/policy/presets.js'
 import { formatProblem } from '../../server/policy/problems.js'
 import { renderPermissions } from '../../server/policy/render.js'
+import { LOCAL_ISSUER } from '../../server/types.js'
 import { identity } from './support.js'
 
 const FOLDER = join(packageRoot(), 'policies')

@@ -1,10 +1,12 @@
+import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
+import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../server/db/embedded.js'
+import { startEmbeddedPostgres } from '../../server/db/embedded.js'
 import { isAlive } from '../../server/db/embedded-process.js'
 import { migrate } from '../../server/db/migrate.js'
 import { createPool, type Database, type Log } from '../../server/db/pool.js'
@@ -82,9 +84,9 @@ export async function testServer(
   options: { readonly migrated?: boolean } = {},
 ): Promise<CrashableServer> {
   const dataDir = await mkdtemp(join(tmpdir(), 'writ-test-'))
+  const forget = endWithUs(dataDir)
   let server = await startEmbeddedPostgres({ dataDir, log: silent, extraSettings: FAST })
   const { superuserUrl, ownerUrl, brokerUrl, port } = server
-  const forget = onExit(() => server, dataDir)
   t.teardown(async () => {
     await server.stop()
     await rm(dataDir, { recursive: true, force: true })
@@ -148,9 +150,9 @@ function sharedServer(): Promise<TestServer> {
 async function startShared(): Promise<TestServer> {
   const given = process.env.WRIT_TEST_POSTGRES
   if (given !== undefined) return JSON.parse(given) as TestServer
-  const dataDir = mkdtempSync(join(tmpdir(), 'writ-test-'))
+  const dataDir = await mkdtemp(join(tmpdir(), 'writ-test-'))
+  const forget = endWithUs(dataDir)
   const server = await startEmbeddedPostgres({ dataDir, log: silent, extraSettings: FAST })
-  const forget = onExit(() => server, dataDir)
   // The root test's: after all tests of the file, not after the one that happened to come first. Loaded
   // only here, since tap writes a report in whatever process loads it, such as the runner.
   const { default: root } = await import('tap')
@@ -163,14 +165,19 @@ async function startShared(): Promise<TestServer> {
   return { superuserUrl, ownerUrl, brokerUrl, template: null }
 }
 
-/** The last resort when a test file ends without its teardown: no server may outlive it. */
-function onExit(server: () => EmbeddedPostgres, dataDir: string): () => void {
-  const kill = (): void => {
-    if (isAlive(server().pid)) process.kill(server().pid, 'SIGQUIT')
-    rmSync(dataDir, { recursive: true, force: true, maxRetries: 5 })
-  }
-  process.once('exit', kill)
-  return () => process.removeListener('exit', kill)
+/**
+ * Ends a test's server and removes its folder when this process dies, however it dies: the shell waits for
+ * a pipe that only we hold open. The answer calls it off.
+ */
+export function endWithUs(dataDir: string): () => void {
+  const script = 'read _; kill -QUIT "$(head -n 1 "$1/postgres/postmaster.pid")"; sleep 1; rm -rf "$1"'
+  const shell = spawn('/bin/sh', ['-c', script, 'sh', dataDir], {
+    detached: true,
+    stdio: ['pipe', 'ignore', 'ignore'],
+  })
+  shell.unref()
+  ;(shell.stdin as Socket).unref()
+  return () => shell.kill('SIGKILL')
 }
 
 async function asSuperuser(url: string, work: (admin: Database) => Promise<unknown>): Promise<void> {

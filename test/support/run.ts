@@ -14,7 +14,7 @@ import { startEmbeddedPostgres } from '../../server/db/embedded.js'
 import { provision, serverVersion, withDatabase, withLogin } from '../../server/db/provision.js'
 import { StartError } from '../../server/errors.js'
 import { packageRoot } from '../../server/paths.js'
-import { FAST, makeTemplate, silent, type TestServer } from './postgres.js'
+import { endWithUs, FAST, makeTemplate, silent, type TestServer } from './postgres.js'
 
 const root = packageRoot()
 /** The compiler's out folder that this file lies in, whatever its name. */
@@ -29,6 +29,7 @@ async function startServer(): Promise<Running> {
   const given = process.env.WRIT_TEST_SUPERUSER_URL
   if (given !== undefined) return await useServer(given)
   const dataDir = await mkdtemp(join(tmpdir(), 'writ-run-'))
+  const forget = endWithUs(dataDir)
   try {
     const server = await startEmbeddedPostgres({ dataDir, log: silent, extraSettings: FAST })
     return {
@@ -36,6 +37,7 @@ async function startServer(): Promise<Running> {
       stop: async () => {
         await server.stop()
         await rm(dataDir, { recursive: true, force: true })
+        forget()
       },
     }
   } catch (error) {

@@ -1,0 +1,65 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { describeSettings, readConfig, shownConfig } from '../server/config.js'
+import { StartError } from '../server/errors.js'
+
+const URL = 'postgres://writ:hunter2@db.example.com/writ'
+const PRODUCTION = { DATABASE_URL: URL, WRIT_POLICIES: '/etc/writ/policies' }
+
+t.test('with nothing set it is local, on loopback', async (t) => {
+  const config = readConfig({})
+  t.match(config, { mode: 'local', host: '127.0.0.1', port: 8420 })
+  t.ok(Object.isFrozen(config))
+  t.equal(readConfig(PRODUCTION).mode, 'production')
+})
+
+t.test('wrong and contradictory settings are one sentence that names them', async (t) => {
+  const sentence = (environment: Record<string, string>) => {
+    try {
+      readConfig(environment)
+      return 'accepted'
+    } catch (error) {
+      t.ok(error instanceof StartError)
+      return error instanceof Error ? error.message : ''
+    }
+  }
+  const cases: [Record<string, string>, RegExp][] = [
+    [{ WRIT_PORT: 'http' }, /^WRIT_PORT/],
+    [{ WRIT_PORT: '70000' }, /^WRIT_PORT/],
+    [{ WRIT_MODE: 'staging' }, /^WRIT_MODE/],
+    [{ WRIT_PROT: '1' }, /^WRIT_PROT is not a setting/],
+    [{ WRIT_HOST: '0.0.0.0' }, /^WRIT_HOST.*loopback/],
+    [{ NODE_ENV: 'production' }, /^NODE_ENV.*this machine only/],
+    [{ WRIT_MODE: 'local', DATABASE_URL: URL }, /DATABASE_URL/],
+    [{ WRIT_MODE: 'production' }, /^DATABASE_URL is missing/],
+    [{ DATABASE_URL: URL }, /^WRIT_POLICIES is missing/],
+    [{ DATABASE_URL: 'mysql://x' }, /^DATABASE_URL is wrong/],
+    [{ ...PRODUCTION, DATABASE_URL_FILE: '/x' }, /both set/],
+    [{ DATABASE_URL_FILE: '/nowhere/at/all' }, /DATABASE_URL_FILE names a file/],
+    [{ WRIT_TLS_CERT_FILE: '/x' }, /go together/],
+    [{ WRIT_TRUSTED_PROXIES: 'everyone' }, /^WRIT_TRUSTED_PROXIES/],
+    [{ WRIT_AWS_REGION: 'mars' }, /^WRIT_AWS_REGION/],
+    [{ WRIT_LOG_LEVEL: 'loud' }, /^WRIT_LOG_LEVEL/],
+    [{ WRIT_AWS_TIMEOUT_MS: '60000' }, /^WRIT_AWS_TIMEOUT_MS/],
+  ]
+  for (const [environment, wanted] of cases) {
+    const found = sentence(environment)
+    t.match(found, wanted, JSON.stringify(environment))
+    t.notMatch(found, /\n|hunter2/, 'one line, no password')
+  }
+})
+
+t.test('secrets come from files and are not shown', async (t) => {
+  const file = join(t.testdir(), 'url')
+  await writeFile(file, `${URL}\n`)
+  const config = readConfig({ DATABASE_URL_FILE: file, WRIT_POLICIES: '/p' })
+  t.equal(config.databaseUrl, URL)
+  const inQuery = readConfig({ ...PRODUCTION, DATABASE_URL: 'postgres://db/writ?user=u&password=hunter2' })
+  for (const one of [config, inQuery]) t.notMatch(JSON.stringify(shownConfig(one)), /hunter2/)
+  t.match(JSON.stringify(shownConfig(config)), /db\.example\.com/)
+})
+
+t.test('every setting has a meaning', async (t) => {
+  for (const { name, meaning } of describeSettings()) t.ok(meaning.length > 10, name)
+})
