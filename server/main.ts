@@ -29,7 +29,10 @@ export async function serve(config: Config, log: Logger = createLog(config.logLe
   const host = address.includes(':') ? `[${address}]` : address
   const url = `${config.tls === undefined ? 'http' : 'https'}://${host}:${port}`
   const localAwsUrl = broker.localAws?.url
-  const forget = localAwsUrl === undefined ? () => undefined : announce(config.dataDir, { url, localAwsUrl })
+  const forget =
+    localAwsUrl === undefined
+      ? () => undefined
+      : announce(config.dataDir, { url, localAwsUrl, policies: config.policies })
   log.info({ url, mode: config.mode, policy: broker.policy.state().digest }, 'listening')
   return {
     url,
@@ -58,8 +61,8 @@ export async function serveUntilSignal(config: Config, ready: (serving: Serving)
   await serving.close()
 }
 
-/** Tells the command line on this machine where the broker and its local AWS are. */
-function announce(dataDir: string, where: { url: string; localAwsUrl: string }): () => void {
+/** Tells the command line on this machine where the broker and its local AWS are, and on which policies they run. */
+function announce(dataDir: string, where: Readonly<Record<string, string>>): () => void {
   mkdirSync(dataDir, { recursive: true })
   const file = join(dataDir, 'local.json')
   writeFileSync(`${file}.new`, `${JSON.stringify({ ...where, pid: process.pid })}\n`)

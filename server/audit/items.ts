@@ -66,6 +66,7 @@ export interface EntryFields {
   readonly environment?: string
   readonly human?: string
   readonly operator?: string
+  readonly request_id?: string
   readonly code?: string
 }
 

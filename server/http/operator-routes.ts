@@ -2,7 +2,6 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { type ErrorCode, WritError } from '../errors.js'
 import { decideGrantRequest, grantUnasked } from '../grants/decide.js'
-import { freshTokenProof } from '../grants/proof.js'
 import { listGrantRequests, listGrants, revokeGrant } from '../grants/store.js'
 import { operatorsOnly } from './authenticate.js'
 import type { HttpDeps } from './deps.js'
@@ -76,14 +75,18 @@ export const operatorRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (
     async (request) => {
       const { operator, identity, policySet } = callerOf(request)
       const { body } = request
-      const decided = await decideGrantRequest(deps.grants, policySet, operator, {
-        requestId: request.params.id,
-        decision: body.decision,
-        ...(body.comment === undefined ? {} : { comment: body.comment }),
-        policyDigest: body.policy_digest,
-        permissionsSha256: body.permissions_sha256,
-        proof: freshTokenProof(identity, deps.grants.now()),
-      })
+      const decided = await decideGrantRequest(
+        deps.grants,
+        policySet,
+        { operator, identity },
+        {
+          requestId: request.params.id,
+          decision: body.decision,
+          ...(body.comment === undefined ? {} : { comment: body.comment }),
+          policyDigest: body.policy_digest,
+          permissionsSha256: body.permissions_sha256,
+        },
+      )
       request.log.info(
         { grantRequest: request.params.id, operator: operator.name, decision: body.decision },
         'decided',
@@ -134,9 +137,14 @@ export const operatorRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (
     },
     async (request, reply) => {
       const { operator, identity, policySet } = callerOf(request)
-      const proof = freshTokenProof(identity, deps.grants.now())
       const { agent, ...body } = request.body
-      const decided = await grantUnasked(deps.grants, policySet, operator, agent, grantWish(body), proof)
+      const decided = await grantUnasked(
+        deps.grants,
+        policySet,
+        { operator, identity },
+        agent,
+        grantWish(body),
+      )
       request.log.info({ grantRequest: decided.request_id, operator: operator.name }, 'granted unasked')
       return reply.code(decided.grant_id === null ? 202 : 201).send(decided)
     },

@@ -27,7 +27,7 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
   if (status >= 500) request.log.error({ code: known.code, cause: safeCause(known, error) }, known.message)
   else request.log.info({ code: known.code }, 'refused')
   if (status === 401) reply.header('www-authenticate', 'Bearer')
-  const { retryAfterSeconds } = known.extra
+  const { retryAfterSeconds = status === 503 ? 5 : undefined } = known.extra
   if (typeof retryAfterSeconds === 'number') reply.header('retry-after', String(retryAfterSeconds))
   return (
     reply

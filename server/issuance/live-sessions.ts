@@ -18,9 +18,13 @@ export interface LiveSessions {
   readonly forget: (key: string) => void
 }
 
+/** Less than this is not worth handing out. */
+const LEAST_LEFT_MS = 30_000
+
 /**
  * SDKs refetch a 900 s session all the time (botocore on every signing below 15 minutes left), so the same
- * live session is handed out again while more than half of it is left.
+ * live session is handed out again while more than half of it is left; one on a grant until it ends, since
+ * another would be another use.
  */
 export function createLiveSessions(most = 10_000): LiveSessions {
   const cache = new LRUCache<string, LiveSession>({ max: most })
@@ -29,7 +33,8 @@ export function createLiveSessions(most = 10_000): LiveSessions {
       const held = cache.get(key)
       if (held === undefined) return undefined
       const life = held.notAfter.getTime() - held.mintedAt.getTime()
-      if (held.notAfter.getTime() - now.getTime() > life / 2) return held
+      const least = held.grantId === undefined ? life / 2 : LEAST_LEFT_MS
+      if (held.notAfter.getTime() - now.getTime() > least) return held
       cache.delete(key)
       return undefined
     },

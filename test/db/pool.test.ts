@@ -152,7 +152,7 @@ t.test('timeouts', async (t) => {
     })
   })
   await t.test('a connection of the pool', async (t) => {
-    const pool = open(t, superuserUrl, { max: 1, connectTimeoutMs: 50 })
+    const pool = open(t, superuserUrl, { max: 1, connectTimeoutMs: 1_000 })
     await pool.withClient(async () => {
       t.match(await failure(pool.query('SELECT 1')), { sqlState: '', unavailable: true, message: /timeout/ })
     })

@@ -55,6 +55,23 @@ t.test('the way of a grant', async (t) => {
   })
   t.match(await decide(broker, bob, asked.body), { status: 409, body: { code: 'already_decided' } })
 
+  const carol = await broker.operatorToken('carol')
+  const tried = await broker.call('GET', '/v1/events?kind=operator.refused', carol)
+  t.strictSame(
+    tried.body.items.map((item: { body: { operator: string; code: string } }) => [
+      item.body.operator,
+      item.body.code,
+    ]),
+    [
+      ['bob', 'already_decided'],
+      ['bob', 'grant_stale'],
+      ['bob', 'proof_stale'],
+      ['carol', 'operator_role'],
+      ['alice', 'approver_is_owner'],
+    ],
+    'and who tried in vain is on record',
+  )
+
   const { body } = await broker.call('POST', '/v1/credentials', agent, WISH)
   t.match(body, { grant: /^\w{12}$/, role: /orders-coder-write/ })
   const events = await broker.call(

@@ -1,0 +1,147 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import type { Test } from 'tap'
+import { startTestBroker, type TestBroker } from '../support/broker.js'
+
+/** The compiled command beside these tests, whatever the compiler's out folder is called. */
+const MAIN = resolve(dirname(fileURLToPath(import.meta.url)), '../../cli/main.js')
+
+export interface Ran {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly stdout: string
+  readonly stderr: string
+  /** What is on stdout. */
+  // biome-ignore lint/suspicious/noExplicitAny: a test reads whatever JSON came and compares it
+  readonly json: any
+}
+
+export interface RunOptions {
+  /** Added to an environment without AWS_ and WRIT_ variables. */
+  readonly env?: Readonly<Record<string, string>>
+  readonly cwd?: string
+  readonly onStart?: (child: ChildProcess) => void
+}
+
+export function temporaryFolder(t: Test): string {
+  const folder = mkdtempSync(join(tmpdir(), 'writ-cli-'))
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** An executable `writ` in this folder, for what wants a command line. */
+export function writeLauncher(folder: string): string {
+  const path = join(folder, 'writ.mjs')
+  const call = `(await import(${JSON.stringify(pathToFileURL(MAIN).href)})).main(process.argv.slice(2))`
+  writeFileSync(path, `#!${process.execPath}\nawait ${call}\n`)
+  chmodSync(path, 0o755)
+  return path
+}
+
+export const cleanEnvironment = (): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(process.env).flatMap(([name, value]) =>
+      value === undefined || /^(AWS|WRIT)_/.test(name) ? [] : [[name, value]],
+    ),
+  )
+
+/** Runs a program to its end. */
+export function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<Ran> {
+  return new Promise((done, reject) => {
+    const child = spawn(command, args, {
+      env: { ...cleanEnvironment(), ...options.env },
+      cwd: options.cwd,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    let stdout = ''
+    let stderr = ''
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text
+    })
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text
+    })
+    child.once('error', reject)
+    child.once('close', (code, signal) =>
+      done({
+        code,
+        signal,
+        stdout,
+        stderr,
+        get json() {
+          return JSON.parse(stdout)
+        },
+      }),
+    )
+    options.onStart?.(child)
+  })
+}
+
+export interface Command {
+  readonly folder: string
+  readonly launcher: string
+  readonly writ: (args: readonly string[], options?: RunOptions) => Promise<Ran>
+}
+
+/** The command in a folder of its own, so that no data folder lies beside it. */
+export function command(t: Test): Command {
+  const folder = temporaryFolder(t)
+  const launcher = writeLauncher(folder)
+  return {
+    folder,
+    launcher,
+    writ: (args, options = {}) => run(process.execPath, [launcher, ...args], { cwd: folder, ...options }),
+  }
+}
+
+export interface OnBroker extends Command {
+  readonly broker: TestBroker
+  /** With a token of that agent, or operator, in the environment: quicker than --as. */
+  readonly agent: (name: string, args: readonly string[], options?: RunOptions) => Promise<Ran>
+  readonly operator: (name: string, args: readonly string[], options?: RunOptions) => Promise<Ran>
+  /** A token file for an agent, as `writ dev token --write` leaves it. */
+  readonly tokenFile: (agent: string) => Promise<string>
+}
+
+/** The command beside a local broker that announces itself as `writ serve` does. */
+export async function commandOnBroker(t: Test): Promise<OnBroker> {
+  const broker = await startTestBroker(t)
+  const { url, dataDir, localAws } = broker
+  writeFileSync(
+    join(dataDir, 'local.json'),
+    JSON.stringify({ url, localAwsUrl: localAws.url, policies: join(packageRoot(), 'policies') }),
+  )
+  const offline = command(t)
+  const writ = (args: readonly string[], { env, ...options }: RunOptions = {}) =>
+    offline.writ(args, { ...options, env: { WRIT_DATA_DIR: dataDir, ...env } })
+  const having = (options: RunOptions | undefined, env: Readonly<Record<string, string>>) => ({
+    ...options,
+    env: { ...options?.env, ...env },
+  })
+  return {
+    ...offline,
+    broker,
+    writ,
+    agent: async (name, args, options) =>
+      writ(args, having(options, { WRIT_TOKEN: await broker.agentToken(name) })),
+    operator: async (name, args, options) =>
+      writ(args, having(options, { WRIT_OPERATOR_TOKEN: await broker.operatorToken(name) })),
+    tokenFile: async (agent) => {
+      const path = join(offline.folder, `${agent}.token`)
+      writeFileSync(path, await broker.agentToken(agent), { mode: 0o600 })
+      return path
+    },
+  }
+}
+
+/** Whether a program is there; says so loudly when not, and fails where everything has to be there. */
+export function installed(t: Test, what: string, name: string, args: readonly string[]): boolean {
+  const { status } = spawnSync(name, args, { stdio: 'ignore' })
+  if (status === 0) return true
+  if (process.env.WRIT_CI === '1') t.fail(`${what} is not installed, and WRIT_CI=1 wants it`)
+  else t.comment(`SKIPPED: ${what} is not installed, so nothing here shows that it works with Writ`)
+  return false
+}
