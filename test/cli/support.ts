@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { Test } from 'tap'
+import { packageRoot } from '../../server/paths.js'
 import { startTestBroker, type TestBroker } from '../support/broker.js'
 
 /** The compiled command beside these tests, whatever the compiler's out folder is called. */
