@@ -168,7 +168,6 @@ export const ERRORS = {
 
   // 4xx: the request itself
   not_found: entry(404, 'Not found', 'Check the path and the id.'),
-  method_not_allowed: entry(405, 'Method not allowed', 'See /openapi.json for what this path takes.'),
   request_closed: entry(409, 'Request already decided', 'Read the request again: it is no longer pending.'),
   already_decided: entry(409, 'You already decided on this', 'Another approver has to decide.'),
   body_too_large: entry(413, 'Body too large', 'Bodies are at most 64 KiB.'),

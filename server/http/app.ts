@@ -42,7 +42,8 @@ export async function buildApp(deps: HttpDeps, settings: HttpSettings): Promise<
     keepAliveTimeout: 72_000,
     // An id of the caller's choosing could forge a join in our log.
     genReqId: () => randomBytes(9).toString('base64url'),
-    return503OnClosing: true,
+    // Our own hook below says it as a problem with a code.
+    return503OnClosing: false,
     ...(settings.tls === undefined
       ? { http }
       : { https: { ...settings.tls, ...http, minVersion: 'TLSv1.2' as const } }),
@@ -54,7 +55,18 @@ export async function buildApp(deps: HttpDeps, settings: HttpSettings): Promise<
   app.setNotFoundHandler((request, reply) =>
     sendProblem(new WritError('not_found', 'There is nothing at this path.'), request, reply),
   )
-  app.addHook('onRequest', async (request, reply) => void reply.header('x-request-id', request.id))
+  let closing = false
+  app.addHook('preClose', async () => {
+    closing = true
+  })
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id)
+    if (closing) throw new WritError('shutting_down', 'This replica is shutting down.')
+  })
+  app.addHook('onSend', async (_request, reply) => {
+    // A kept connection would hold the shutdown up until it times out.
+    if (closing) reply.header('connection', 'close')
+  })
   app.addHook('onResponse', async (request, reply) => {
     // The route's pattern, not the URL: nothing a caller writes into it reaches the log.
     const route = `${request.method} ${request.routeOptions.url ?? '(none)'}`

@@ -16,6 +16,10 @@ const LOOK_EVERY_MS = 500
 /** The agent's side of grants: ask, wait, take back. Each sees its own requests only. */
 export const grantRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (app, { deps }) => {
   const callerOf = agentsOnly(app, deps.auth)
+  let closing = false
+  app.addHook('preClose', async () => {
+    closing = true
+  })
 
   app.post(
     '/v1/grant-requests',
@@ -65,7 +69,8 @@ export const grantRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (app
       reply.header('cache-control', 'no-store')
       for (;;) {
         const view = await own(deps, request.params.id, agent.name)
-        if (view.state !== 'pending' || Date.now() >= until || request.socket.destroyed) return view
+        if (view.state !== 'pending' || Date.now() >= until || closing || request.socket.destroyed)
+          return view
         await delay(LOOK_EVERY_MS)
       }
     },

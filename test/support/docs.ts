@@ -1,4 +1,5 @@
-import { describeSettings } from '../../server/config.js'
+import { relative } from 'node:path'
+import { describeSettings, readConfig } from '../../server/config.js'
 import { ERRORS } from '../../server/errors.js'
 
 /** What is used here of an OpenAPI document (version 3.1, section 4). */
@@ -75,13 +76,25 @@ export function errorParts(): Readonly<Record<string, string>> {
 
 export const settingParts = (): Readonly<Record<string, string>> => ({
   settings: table(
-    ['setting', 'meaning'],
+    ['setting', 'default', 'meaning'],
     describeSettings().map(({ name, meaning, file }) => [
       `\`${name}\`${file ? `<br>or \`${name}_FILE\`` : ''}`,
+      DEFAULTS[name] === undefined ? '' : `\`${DEFAULTS[name]}\``,
       `${meaning}.`,
     ]),
   ),
 })
+
+/** What an empty environment gives; where the default depends on something, the meaning says so. */
+const { host, port, dataDir, awsRegion, awsTimeoutMs, logLevel } = readConfig({})
+const DEFAULTS: Readonly<Record<string, string | number>> = {
+  WRIT_HOST: host,
+  WRIT_PORT: port,
+  WRIT_DATA_DIR: relative('', dataDir),
+  WRIT_AWS_REGION: awsRegion,
+  WRIT_AWS_TIMEOUT_MS: awsTimeoutMs,
+  WRIT_LOG_LEVEL: logLevel,
+}
 
 function callSection({ name, operation }: Call): string {
   const { summary, parameters = [], requestBody, responses } = operation
