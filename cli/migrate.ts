@@ -16,7 +16,7 @@ export interface MigrateAnswer {
 
 /** Migrates as the owner, then looks at the broker's login as the broker would. Throws `StartError`. */
 export async function migrateDatabase(): Promise<MigrateAnswer> {
-  const { mode, databaseUrl, migrateDatabaseUrl } = readConfig()
+  const { mode, databaseUrl, migrateDatabaseUrl } = readConfig(undefined, 'migrate')
   if (mode === 'local') {
     throw new StartError(
       'Local mode migrates its own database when it starts; `writ migrate` is for production.',

@@ -7,7 +7,7 @@ import { localBuckets, localRoles } from '../local-aws/from-policy.js'
 import { type LocalAws, startLocalAws } from '../local-aws/server.js'
 import { createRecorder } from './audit/recorder.js'
 import { appendTo, registerRoles, sweep } from './audit/store.js'
-import { createSts, longestStsSeconds, type StsSettings } from './aws/sts.js'
+import { createSts, longestStsSeconds, type Sts, type StsSettings } from './aws/sts.js'
 import type { Config } from './config.js'
 import { startEmbeddedPostgres } from './db/embedded.js'
 import { migrate, migrationState } from './db/migrate.js'
@@ -22,6 +22,7 @@ import { newId } from './issuance/id.js'
 import type { IssueDeps } from './issuance/issue.js'
 import { createLiveSessions } from './issuance/live-sessions.js'
 import { packageRoot } from './paths.js'
+import { formatProblem } from './policy/problems.js'
 import { type PolicyHolder, watchPolicySet } from './policy/watch.js'
 import { readiness } from './readiness.js'
 import { LOCAL_ISSUER, type PolicySet } from './types.js'
@@ -47,6 +48,7 @@ export interface Replacements {
   /** A migrated database in place of the embedded one. */
   readonly databaseUrl?: string
   readonly issue?: (deps: IssueDeps) => IssueDeps
+  readonly policySet?: (real: PolicySet) => PolicySet
 }
 
 /** Builds a whole broker out of a configuration. Throws `StartError`, one sentence, when it cannot start. */
@@ -79,11 +81,13 @@ export async function buildBroker(
         if (localAws !== undefined) refreshRoles(localAws, policySet)
       },
       onReload: (state) => {
-        const problems = state.lastProblem?.problems.length ?? 0
-        log[problems > 0 ? 'error' : 'info']({ digest: state.digest, problems }, 'policy reloaded')
-        const kind = problems > 0 ? 'policy.rejected' : 'policy.loaded'
+        const problems = state.lastProblem?.problems.map(formatProblem) ?? []
+        if (problems.length > 0)
+          log.error({ digest: state.digest, problems: problems.slice(0, 20) }, 'policy rejected')
+        else log.info({ digest: state.digest }, 'policy loaded')
+        const kind = problems.length > 0 ? 'policy.rejected' : 'policy.loaded'
         recorder
-          .record({ op: 'event', kind, payload: { policy_digest: state.digest, problems } })
+          .record({ op: 'event', kind, payload: { policy_digest: state.digest, problems: problems.length } })
           .catch((err: unknown) => log.error({ err }, 'policy reload not recorded'))
       },
     })
@@ -124,14 +128,18 @@ export async function buildBroker(
       newId,
       now,
       settings: {
-        longestStsSeconds: longestStsSeconds(await sts.whoAmI(config.awsRegion)),
+        longestStsSeconds: longestStsSeconds(await ownArn(sts, config.awsRegion)),
         localAws: config.mode === 'local',
       },
     }
     const issue = replacements.issue?.(parts) ?? parts
     const app = await buildApp(
       {
-        auth: { verify: verifier.verify, policySet: policy.current, record: issue.record },
+        auth: {
+          verify: verifier.verify,
+          policySet: () => replacements.policySet?.(policy.current()) ?? policy.current(),
+          record: issue.record,
+        },
         issue,
         grants: { database, record: issue.record, newId, now },
         database,
@@ -199,6 +207,18 @@ async function checkDatabase(database: Database): Promise<void> {
 function refuseLocalIssuer(config: Config, policySet: PolicySet): void {
   if (config.mode === 'production' && policySet.issuers.some((trusted) => trusted.issuer === LOCAL_ISSUER)) {
     throw new StartError(`The policy set trusts ${LOCAL_ISSUER}, which is for local mode only.`)
+  }
+}
+
+/** Who the broker is at AWS. Without credentials it could only refuse: better not to start. */
+async function ownArn(sts: Sts, region: string): Promise<string> {
+  try {
+    return await sts.whoAmI(region)
+  } catch (error) {
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : 'no answer'
+    throw new StartError(
+      `AWS does not accept the broker's own credentials (GetCallerIdentity): ${cause.split('\n')[0]}`,
+    )
   }
 }
 

@@ -100,7 +100,11 @@ type Environment = Readonly<Record<string, string | undefined>>
  * The frozen configuration. Throws `StartError`, one sentence naming the setting, on a wrong value, an
  * unknown WRIT_ name, or settings that contradict one another.
  */
-export function readConfig(environment: Environment = process.env): Config {
+export function readConfig(
+  environment: Environment = process.env,
+  /** `migrate` asks for what migrations need, and no more. */
+  purpose: 'serve' | 'migrate' = 'serve',
+): Config {
   const given = withFiles(environment)
   for (const name of Object.keys(given)) {
     if (name.startsWith('WRIT_') && !(name in settings.shape) && !CLIENT_SETTINGS.includes(name)) {
@@ -116,11 +120,16 @@ export function readConfig(environment: Environment = process.env): Config {
     // The value is not repeated: it may be a connection string.
     throw new StartError(`${String(issue?.path[0])} is wrong: ${issue?.message ?? 'not understood'}.`)
   }
-  return Object.freeze(check(parsed.data, environment))
+  return Object.freeze(check(parsed.data, environment, purpose))
 }
 
-function check(data: z.output<typeof settings>, environment: Environment): Config {
-  const mode = data.WRIT_MODE ?? (data.DATABASE_URL === undefined ? 'local' : 'production')
+function check(
+  data: z.output<typeof settings>,
+  environment: Environment,
+  purpose: 'serve' | 'migrate',
+): Config {
+  const real = data.DATABASE_URL ?? (purpose === 'migrate' ? data.WRIT_MIGRATE_DATABASE_URL : undefined)
+  const mode = data.WRIT_MODE ?? (real === undefined ? 'local' : 'production')
   if (mode === 'local') {
     if (environment.NODE_ENV === 'production') {
       throw new StartError(
@@ -135,8 +144,8 @@ function check(data: z.output<typeof settings>, environment: Environment): Confi
     if (!['127.0.0.1', '::1', 'localhost'].includes(data.WRIT_HOST)) {
       throw new StartError(`WRIT_HOST is ${data.WRIT_HOST}, but local mode listens on loopback only.`)
     }
-  } else {
-    if (data.DATABASE_URL === undefined && data.WRIT_MIGRATE_DATABASE_URL === undefined) {
+  } else if (purpose === 'serve') {
+    if (data.DATABASE_URL === undefined) {
       throw new StartError('DATABASE_URL is missing: production needs a PostgreSQL database.')
     }
     if (data.WRIT_POLICIES === undefined) {

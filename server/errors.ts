@@ -73,7 +73,7 @@ export const ERRORS = {
   identity_unknown: entry(
     403,
     'No agent has this identity',
-    'Compare the claims of your token (GET /v1/whoami) with the agent documents.',
+    'Compare the claims in your token with the matchers in the agent documents.',
   ),
   identity_ambiguous: entry(
     403,
@@ -137,7 +137,7 @@ export const ERRORS = {
   operator_unknown: entry(
     403,
     'No operator has this identity',
-    'Compare the claims of your token with the operator documents.',
+    'Compare the claims in your token with the matchers in the operator documents.',
   ),
   operator_role: entry(
     403,

@@ -24,7 +24,9 @@ export function problemOf(error: WritError, requestId: string) {
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const known = asWritError(error)
   const { status } = ERRORS[known.code]
-  if (status >= 500) request.log.error({ code: known.code, cause: safeCause(known, error) }, known.message)
+  const cause = safeCause(known, error)
+  if (status >= 500) request.log.error({ code: known.code, cause }, known.message)
+  else if (cause !== undefined) request.log.warn({ code: known.code, cause }, known.message)
   else request.log.info({ code: known.code }, 'refused')
   if (status === 401) reply.header('www-authenticate', 'Bearer')
   const { retryAfterSeconds = status === 503 ? 5 : undefined } = known.extra
@@ -80,8 +82,8 @@ function readable(issue: { instancePath: string; keyword: string; message?: stri
 }
 
 /** Name, message and place of what happened, for our own log. Errors of ours and of pg never carry values. */
-function safeCause(known: WritError, error: unknown): object {
+function safeCause(known: WritError, error: unknown): object | undefined {
   const cause = known === error ? known.cause : error
-  if (!(cause instanceof Error)) return {}
+  if (!(cause instanceof Error)) return undefined
   return { name: cause.name, message: cause.message.slice(0, 500), stack: cause.stack?.slice(0, 2000) }
 }

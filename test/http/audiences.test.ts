@@ -112,3 +112,23 @@ t.test('nobody unknown hears what is wrong with their request', async (t) => {
     t.match(answer, { status: 401, body: { code: 'token_missing' } }, route)
   }
 })
+
+t.test('what the compiler should have refused is refused at the door as well', async (t) => {
+  const twice = await startTestBroker(t, {
+    policySet: (real) => ({ ...real, agentsMatching: () => [...real.agents.values()].slice(0, 2) }),
+  })
+  const ambiguous = await twice.call('GET', '/v1/whoami', await twice.agentToken('orders-coder'))
+  t.match(ambiguous, { status: 403, body: { code: 'identity_ambiguous' } }, 'two agents')
+  const both = await twice.call('GET', '/v1/grants', await twice.operatorToken('bob'))
+  t.match(both, { status: 403, body: { code: 'operator_unknown' } }, 'an operator who is an agent too')
+  const kinds = await twice.database.query(
+    "SELECT code FROM writ.entry WHERE kind IN ('identity.refused', 'operator.refused')",
+  )
+  t.strictSame(kinds, [{ code: 'identity_ambiguous' }, { code: 'operator_unknown' }])
+
+  const two = await startTestBroker(t, {
+    policySet: (real) => ({ ...real, operatorsMatching: () => [...real.operators.values()].slice(0, 2) }),
+  })
+  const operators = await two.call('GET', '/v1/grants', await two.operatorToken('bob'))
+  t.match(operators, { status: 403, body: { code: 'operator_unknown' } }, 'two operators')
+})

@@ -167,3 +167,18 @@ t.test('a session ends with its grant', async (t) => {
     DateGreaterThanEquals: { 'aws:CurrentTime': body.credentials.expires_at.replace('.000Z', 'Z') },
   })
 })
+
+t.test('an approver approves where their document says', async (t) => {
+  const broker = await startTestBroker(t, {
+    policySet: (real) => {
+      const bob = real.operators.get('bob')
+      if (bob === undefined) throw new Error('no bob')
+      return { ...real, operatorsMatching: () => [{ ...bob, approves: new Set(['staging']) }] }
+    },
+  })
+  const asked = await broker.call('POST', '/v1/grant-requests', await broker.agentToken('orders-coder'), WISH)
+  const bob = await broker.operatorToken('bob')
+  const refused = { status: 403, body: { code: 'approver_not_allowed' } }
+  t.match(await decide(broker, bob, asked.body), refused)
+  t.match(await broker.call('POST', '/v1/grants', bob, { ...WISH, agent: 'orders-coder' }), refused)
+})

@@ -29,7 +29,7 @@ export interface TestBroker extends Broker {
   readonly call: (method: string, path: string, token?: string, body?: unknown) => Promise<Answer>
 }
 
-export interface TestBrokerOptions extends Pick<Replacements, 'issue'> {
+export interface TestBrokerOptions extends Pick<Replacements, 'issue' | 'policySet'> {
   /** Default: the example set. */
   readonly policies?: string
   /** Default: a fresh clone of the migrated template. */
