@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
-import { buildBroker } from './build.js'
+import { buildBroker, LOCAL_NOTICE } from './build.js'
 import type { Config } from './config.js'
 import { StartError } from './errors.js'
 import { createLog } from './log.js'
@@ -33,6 +33,7 @@ export async function serve(config: Config, log: Logger = createLog(config.logLe
     localAwsUrl === undefined
       ? () => undefined
       : announce(config.dataDir, { url, localAwsUrl, policies: config.policies })
+  if (config.mode === 'local') log.warn(LOCAL_NOTICE)
   log.info({ url, mode: config.mode, policy: broker.policy.state().digest }, 'listening')
   return {
     url,
