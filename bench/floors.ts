@@ -61,7 +61,7 @@ async function verifying(run: Run, { issuer, policySet, tokens }: Stage): Promis
   const expected = { issuer: issuer.issuer, audience: AUDIENCE, algorithms: ['ES256'] }
   const verifier = createVerifier({ issuers: () => policySet.issuers, localIssuer: issuer, log: silent })
   try {
-    return await compared(run, ['jose jwtVerify, ES256', 'Writ’s verifier'], 1, [
+    return await compared(run, ['jose jwtVerify, ES256, one caller', 'Writ’s verifier, one caller'], 1, [
       () => jwtVerify(token, key, expected),
       () => verifier.verify(`Bearer ${token}`, 'agents'),
     ])

@@ -55,6 +55,7 @@ async function measure(agents: number, pace: Pace): Promise<Readonly<Record<Work
     const parsed = parseDocuments(Object.entries(files).map(([file, text]) => ({ file, text })))
     const identities = Array.from({ length: agents }, (_, n) => identityOf(n))
     const requests = Array.from({ length: agents }, (_, n) => requestOf(n))
+    const names = Array.from({ length: agents }, (_, n) => agentName(n))
     const now = new Date()
     return {
       load,
@@ -62,9 +63,7 @@ async function measure(agents: number, pace: Pace): Promise<Readonly<Record<Work
       look: await medianMs(pace, () => scanFolder(folder)),
       compile: await medianMs(pace, () => compile(parsed)),
       match: callMs(pace, (n) => policySet.agentsMatching(pick(identities, n))),
-      decide: callMs(pace, (n) =>
-        decide(policySet, agentName(n % agents), pick(requests, n), { grants: [] }, now),
-      ),
+      decide: callMs(pace, (n) => decide(policySet, pick(names, n), pick(requests, n), { grants: [] }, now)),
     }
   } finally {
     await rm(folder, { recursive: true, force: true })

@@ -8,6 +8,8 @@ export const EXIT = {
   unauthenticated: 5,
   unavailable: 6,
   request: 7,
+  disagrees: 8,
+  unproven: 9,
 } as const
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
@@ -21,6 +23,8 @@ export const EXIT_MEANINGS: Readonly<Record<ExitCode, string>> = {
   5: 'not authenticated: no token, or one that is not accepted (401)',
   6: 'broker, record or AWS unavailable: try again (503, no connection)',
   7: 'the request does not fit: not found, already decided, invalid, too many (404, 409, 413, 422, 429)',
+  8: 'CloudTrail and the record do not agree',
+  9: 'a log, an export or a proof is not what was signed',
 }
 
 /** RFC 9457 problem details, as the broker answers them or of our own making. */

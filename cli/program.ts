@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command } from 'commander'
 import { packageRoot } from '../server/paths.js'
+import { auditCommands } from './commands/audit.js'
 import { credentialCommands } from './commands/credentials.js'
 import { devCommands } from './commands/dev.js'
 import { execCommand } from './commands/exec.js'
@@ -32,6 +33,7 @@ export function buildProgram(): Command {
   program.commandsGroup('Operators and security:')
   grantCommands(program)
   recordCommands(program)
+  auditCommands(program)
   program.commandsGroup('Running a broker:')
   serveCommands(program)
   policyCommands(program)

@@ -5,6 +5,9 @@ import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { localBuckets, localRoles } from '../local-aws/from-policy.js'
 import { type LocalAws, startLocalAws } from '../local-aws/server.js'
+import type { RecordItem } from './audit/items.js'
+import { readLogKey, readOrMakeLogKey } from './audit/publish/log-key.js'
+import { type Publishing, publishLog } from './audit/publish/publishing.js'
 import { createRecorder } from './audit/recorder.js'
 import { appendTo, registerRoles, sweep } from './audit/store.js'
 import { createSts, longestStsSeconds, type Sts, type StsSettings } from './aws/sts.js'
@@ -13,7 +16,7 @@ import { startEmbeddedPostgres } from './db/embedded.js'
 import { migrate, migrationState } from './db/migrate.js'
 import { createPool, type Database } from './db/pool.js'
 import { checkBrokerRole } from './db/role-check.js'
-import { StartError } from './errors.js'
+import { StartError, WritError } from './errors.js'
 import { loadGrants } from './grants/store.js'
 import { buildApp } from './http/app.js'
 import { loadLocalIssuer } from './identity/local-issuer.js'
@@ -33,6 +36,8 @@ export interface Broker {
   readonly database: Database
   /** Local mode only. */
   readonly localAws?: LocalAws
+  /** Where the log is published. */
+  readonly publishing?: Publishing
   /** Off, drain, flush, end: in this order, so that nothing minted goes unrecorded. */
   readonly close: () => Promise<void>
 }
@@ -73,6 +78,14 @@ export async function buildBroker(
 
     const recorder = createRecorder(appendTo(database))
     ending.push(() => recorder.drain())
+    const publishing = await startPublishing(config, database, log)
+    if (publishing !== undefined) ending.push(() => publishing.close())
+    const record: RecordItem = (item) => {
+      // After a restore or a rewrite nothing more is built on this record; an outcome only tells what is so.
+      const trouble = publishing?.checkpointer.trouble()
+      if (trouble === undefined || item.op === 'outcome') return recorder.record(item)
+      return Promise.reject(new WritError('log_untrusted', 'The record is not what was published.'))
+    }
     let localAws: LocalAws | undefined
     const policy = await watchPolicySet(config.policies, {
       accept: async (policySet) => {
@@ -86,9 +99,11 @@ export async function buildBroker(
           log.error({ digest: state.digest, problems: problems.slice(0, 20) }, 'policy rejected')
         else log.info({ digest: state.digest }, 'policy loaded')
         const kind = problems.length > 0 ? 'policy.rejected' : 'policy.loaded'
-        recorder
-          .record({ op: 'event', kind, payload: { policy_digest: state.digest, problems: problems.length } })
-          .catch((err: unknown) => log.error({ err }, 'policy reload not recorded'))
+        record({
+          op: 'event',
+          kind,
+          payload: { policy_digest: state.digest, problems: problems.length },
+        }).catch((err: unknown) => log.error({ err }, 'policy reload not recorded'))
       },
     })
     ending.push(() => policy.close())
@@ -122,7 +137,7 @@ export async function buildBroker(
     const now = () => new Date()
     const parts: IssueDeps = {
       loadGrants: (agent, environment) => loadGrants(database, agent, environment),
-      record: recorder.record,
+      record,
       assumeRole: sts.assumeRole,
       live: createLiveSessions(),
       newId,
@@ -143,7 +158,8 @@ export async function buildBroker(
         issue,
         grants: { database, record: issue.record, newId, now },
         database,
-        ready: readiness({ database, policy, issuers: verifier.health, now }),
+        ...(publishing === undefined ? {} : { publishing }),
+        ready: readiness({ database, policy, issuers: verifier.health, publishing, now }),
         ...(config.mode === 'local' ? { notice: LOCAL_NOTICE } : {}),
       },
       {
@@ -157,12 +173,23 @@ export async function buildBroker(
     )
     ending.push(sweepRegularly(database, log))
     ending.push(() => app.close())
-    await recorder.record({
+    if (publishing?.begun !== undefined) {
+      const { origin, begun } = publishing
+      await record({ op: 'event', kind: 'log.origin_started', payload: { origin, ...begun } })
+    }
+    await record({
       op: 'event',
       kind: 'broker.started',
       payload: { mode: config.mode, version: version(), policy_digest: policy.current().digest },
     })
-    return { app, policy, database, ...(localAws === undefined ? {} : { localAws }), close: closeAll }
+    return {
+      app,
+      policy,
+      database,
+      ...(localAws === undefined ? {} : { localAws }),
+      ...(publishing === undefined ? {} : { publishing }),
+      close: closeAll,
+    }
   } catch (error) {
     await closeAll()
     throw error
@@ -185,6 +212,24 @@ async function databaseUrl(config: Config, log: Logger, ending: (() => unknown)[
 }
 
 export const MIGRATIONS = join(packageRoot(), 'migrations')
+
+/** Before anything is recorded: a restored database must not be built upon. */
+async function startPublishing(
+  config: Config,
+  database: Database,
+  log: Logger,
+): Promise<Publishing | undefined> {
+  if (config.publish === undefined) {
+    log.warn('WRIT_LOG_DIR is not set: this replica does not publish the log')
+    return undefined
+  }
+  const { directory, keyFile } = config.publish
+  const signer =
+    config.mode === 'local' ? await readOrMakeLogKey(keyFile, LOCAL_ORIGIN) : await readLogKey(keyFile)
+  return publishLog({ database, signer, directory, log })
+}
+
+const LOCAL_ORIGIN = 'writ.localhost/log'
 
 async function checkDatabase(database: Database): Promise<void> {
   try {

@@ -46,6 +46,20 @@ const settings = z.object({
     .url({ protocol: /^postgres(ql)?$/ })
     .optional()
     .describe('The same database as a login that may become `writ_owner`; only `writ migrate` reads it'),
+  WRIT_LOG_DIR: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'Folder the log is published to: tiles and signed checkpoints, outside the database. Replicas that share it share one; goes with WRIT_LOG_KEY_FILE. Default: `log` in WRIT_DATA_DIR in local mode, none in production',
+    ),
+  WRIT_LOG_KEY_FILE: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'Key that signs checkpoints, made by `writ audit keygen`; its name is the origin of the log. Default: made in WRIT_DATA_DIR in local mode',
+    ),
   WRIT_TRUSTED_PROXIES: z
     .string()
     .transform((list) => list.split(',').map((cidr) => cidr.trim()))
@@ -87,6 +101,8 @@ export interface Config {
   readonly policies: string
   readonly databaseUrl?: string
   readonly migrateDatabaseUrl?: string
+  /** Where the log is published and what signs it; absent means it is not. */
+  readonly publish?: { readonly directory: string; readonly keyFile: string }
   readonly trustedProxies: readonly string[]
   readonly tls?: { readonly certFile: string; readonly keyFile: string }
   readonly awsRegion: string
@@ -155,6 +171,9 @@ function check(
   if ((data.WRIT_TLS_CERT_FILE === undefined) !== (data.WRIT_TLS_KEY_FILE === undefined)) {
     throw new StartError('WRIT_TLS_CERT_FILE and WRIT_TLS_KEY_FILE go together: set both or neither.')
   }
+  if ((data.WRIT_LOG_DIR === undefined) !== (data.WRIT_LOG_KEY_FILE === undefined)) {
+    throw new StartError('WRIT_LOG_DIR and WRIT_LOG_KEY_FILE go together: set both or neither.')
+  }
   return {
     mode,
     host: data.WRIT_HOST,
@@ -165,6 +184,7 @@ function check(
     ...(data.WRIT_MIGRATE_DATABASE_URL === undefined
       ? {}
       : { migrateDatabaseUrl: data.WRIT_MIGRATE_DATABASE_URL }),
+    ...publishTo(data, mode),
     trustedProxies: data.WRIT_TRUSTED_PROXIES ?? [],
     ...(data.WRIT_TLS_CERT_FILE === undefined || data.WRIT_TLS_KEY_FILE === undefined
       ? {}
@@ -173,6 +193,17 @@ function check(
     awsTimeoutMs: data.WRIT_AWS_TIMEOUT_MS,
     logLevel: data.WRIT_LOG_LEVEL,
   }
+}
+
+function publishTo(data: z.output<typeof settings>, mode: Config['mode']): Pick<Config, 'publish'> {
+  const { WRIT_LOG_DIR: directory, WRIT_LOG_KEY_FILE: keyFile } = data
+  if (directory !== undefined && keyFile !== undefined) {
+    return { publish: { directory: resolve(directory), keyFile: resolve(keyFile) } }
+  }
+  const dataDir = resolve(data.WRIT_DATA_DIR)
+  return mode === 'local'
+    ? { publish: { directory: join(dataDir, 'log'), keyFile: join(dataDir, 'log-key') } }
+    : {}
 }
 
 /** Read by the command line's own client side, not by the broker (cli/environment.ts). */

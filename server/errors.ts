@@ -167,6 +167,11 @@ export const ERRORS = {
   ),
 
   // 4xx: the request itself
+  log_not_published: entry(
+    404,
+    'Log not published',
+    'Ask a replica with WRIT_LOG_DIR, or try again in a second: the first checkpoint follows the first entry.',
+  ),
   not_found: entry(404, 'Not found', 'Check the path and the id.'),
   request_closed: entry(409, 'Request already decided', 'Read the request again: it is no longer pending.'),
   already_decided: entry(409, 'You already decided on this', 'Another approver has to decide.'),
@@ -192,6 +197,11 @@ export const ERRORS = {
     'Nothing is answered that cannot be recorded. Try again shortly.',
   ),
   record_busy: entry(503, 'Record busy', 'Try again after the seconds in Retry-After.'),
+  log_untrusted: entry(
+    503,
+    'Record not trusted',
+    'The database is not what was published. Nothing is issued until an operator has looked: see docs/operations.md.',
+  ),
   aws_throttled: entry(503, 'AWS is throttling', 'Try again after the seconds in Retry-After.'),
   aws_unavailable: entry(503, 'AWS unavailable', 'AWS did not answer. Try again shortly.'),
   shutting_down: entry(503, 'Shutting down', 'Try again: another replica answers.'),

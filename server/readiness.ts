@@ -1,3 +1,4 @@
+import type { Publishing } from './audit/publish/publishing.js'
 import type { Database } from './db/pool.js'
 import type { Readiness } from './http/deps.js'
 import type { IssuerHealth } from './identity/verifier.js'
@@ -10,21 +11,30 @@ interface ReadinessDeps {
   readonly database: Database
   readonly policy: PolicyHolder
   readonly issuers: () => readonly IssuerHealth[]
+  readonly publishing: Publishing | undefined
   readonly now: () => Date
 }
 
 /**
- * Whether this replica should get requests. Database and clock decide; a policy that does not reload and an
+ * Whether this replica should get requests. Database, clock and a record that is what was published decide; a policy that does not reload and an
  * issuer that does not answer are told, and the last good set and the cached keys go on serving.
  */
-export function readiness({ database, policy, issuers, now }: ReadinessDeps): () => Promise<Readiness> {
+export function readiness({
+  database,
+  policy,
+  issuers,
+  publishing,
+  now,
+}: ReadinessDeps): () => Promise<Readiness> {
   return async () => {
     const { database: databaseCheck, clock } = await askDatabase(database, now)
     const { digest, loadedAt, lastProblem } = policy.state()
     const failing = issuers().filter((issuer) => issuer.state === 'unavailable' || issuer.state === 'stale')
+    const log = logCheck(publishing)
     return {
-      ready: databaseCheck.ok && clock.ok,
+      ready: databaseCheck.ok && clock.ok && publishing?.checkpointer.trouble() === undefined,
       checks: {
+        log,
         database: databaseCheck,
         clock,
         policy:
@@ -41,6 +51,15 @@ export function readiness({ database, policy, issuers, now }: ReadinessDeps): ()
       },
     }
   }
+}
+
+function logCheck(publishing: Publishing | undefined) {
+  if (publishing === undefined) return { ok: true, detail: 'not published by this replica' }
+  const trouble = publishing.checkpointer.trouble()
+  if (trouble !== undefined) return { ok: false, detail: `not trusted: ${trouble}` }
+  const failure = publishing.failure()
+  if (failure !== undefined) return { ok: false, detail: `cannot be published: ${failure}` }
+  return { ok: true, detail: `${publishing.checkpointer.size()} entries published` }
 }
 
 async function askDatabase(database: Database, now: () => Date) {

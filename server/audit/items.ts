@@ -55,7 +55,7 @@ export interface DenialItem {
 
 export interface EventItem {
   readonly op: 'event'
-  readonly kind: 'broker.started' | 'policy.loaded' | 'policy.rejected'
+  readonly kind: 'broker.started' | 'policy.loaded' | 'policy.rejected' | 'log.origin_started'
   readonly fields?: EntryFields
   readonly payload: Readonly<Record<string, unknown>>
 }

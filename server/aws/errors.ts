@@ -13,6 +13,8 @@ export function classify(error: unknown): AwsFault {
   if (['Throttling', 'ThrottledRequest', 'TooManyRequests', 'RequestLimitExceeded'].includes(name))
     return 'throttled'
   if (name === 'ExpiredToken') return 'expired-credentials'
+  // The SDK calls a reset connection a TimeoutError as well.
+  if ('code' in error && ['ECONNRESET', 'EPIPE'].includes(String(error.code))) return 'unreachable'
   if (['TimeoutError', 'RequestTimeout', 'AbortError'].includes(name)) return 'timeout'
   const status = statusOf(error)
   if (status !== undefined && status >= 500) return 'server'
@@ -44,5 +46,8 @@ const messages: Readonly<Record<AwsFault, (name: string) => WritError>> = {
       retryAfterSeconds: 30,
     }),
   timeout: () => new WritError('aws_unavailable', 'AWS did not answer in time.', { retryAfterSeconds: 5 }),
-  unreachable: () => new WritError('aws_unavailable', 'AWS cannot be reached.', { retryAfterSeconds: 5 }),
+  unreachable: () =>
+    new WritError('aws_unavailable', 'AWS cannot be reached, or the connection was lost.', {
+      retryAfterSeconds: 5,
+    }),
 }

@@ -26,6 +26,12 @@ export interface Sts {
 const ATTEMPTS = 3
 
 /**
+ * Idle connections go before the other side closes them: one that is closed as it is used again loses a request
+ * that nobody may repeat, since AWS may have minted.
+ */
+const IDLE_MS = 3_000
+
+/**
  * AssumeRole over one client a region.
  *
  * The SDK's own retries are off: each may mint another session. Retried here are throttling and 5xx, with
@@ -88,8 +94,8 @@ function clientConfig(settings: StsSettings, region: string): STSClientConfig {
       connectionTimeout: 1_000,
       requestTimeout: settings.timeoutMs,
       throwOnRequestTimeout: true,
-      httpAgent: { keepAlive: true, maxSockets: 256 },
-      httpsAgent: { keepAlive: true, maxSockets: 256 },
+      httpAgent: { keepAlive: true, maxSockets: 256, timeout: IDLE_MS },
+      httpsAgent: { keepAlive: true, maxSockets: 256, timeout: IDLE_MS },
     },
     ...(settings.endpoint === undefined ? {} : { endpoint: settings.endpoint }),
     ...(settings.credentials === undefined ? {} : { credentials: settings.credentials }),

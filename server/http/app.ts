@@ -14,6 +14,7 @@ import { awsRoutes } from './aws-routes.js'
 import type { HttpDeps } from './deps.js'
 import { grantRoutes } from './grant-routes.js'
 import { healthRoutes } from './health-routes.js'
+import { logRoutes } from './log-routes.js'
 import { operatorRoutes } from './operator-routes.js'
 import { sendProblem } from './problems.js'
 import { securityRoutes } from './security-routes.js'
@@ -108,7 +109,15 @@ export async function buildApp(deps: HttpDeps, settings: HttpSettings): Promise<
     },
     transform: jsonSchemaTransform,
   })
-  for (const routes of [healthRoutes, agentRoutes, awsRoutes, grantRoutes, operatorRoutes, securityRoutes]) {
+  for (const routes of [
+    healthRoutes,
+    agentRoutes,
+    awsRoutes,
+    grantRoutes,
+    operatorRoutes,
+    securityRoutes,
+    logRoutes,
+  ]) {
     await app.register(routes, { deps })
   }
   await app.ready()

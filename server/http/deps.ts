@@ -1,3 +1,4 @@
+import type { Publishing } from '../audit/publish/publishing.js'
 import type { Database } from '../db/pool.js'
 import type { GrantDeps } from '../grants/request.js'
 import type { IssueDeps } from '../issuance/issue.js'
@@ -9,6 +10,8 @@ export interface HttpDeps {
   readonly issue: IssueDeps
   readonly grants: GrantDeps
   readonly database: Database
+  /** Absent on a replica that does not publish the log. */
+  readonly publishing?: Publishing
   readonly ready: () => Promise<Readiness>
   /** Said in every credential answer of local mode. */
   readonly notice?: string

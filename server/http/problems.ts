@@ -24,7 +24,7 @@ export function problemOf(error: WritError, requestId: string) {
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const known = asWritError(error)
   const { status } = ERRORS[known.code]
-  const cause = safeCause(known, error)
+  const cause = safeCause(known, error, status)
   if (status >= 500) request.log.error({ code: known.code, cause }, known.message)
   else if (cause !== undefined) request.log.warn({ code: known.code, cause }, known.message)
   else request.log.info({ code: known.code }, 'refused')
@@ -82,8 +82,9 @@ function readable(issue: { instancePath: string; keyword: string; message?: stri
 }
 
 /** Name, message and place of what happened, for our own log. Errors of ours and of pg never carry values. */
-function safeCause(known: WritError, error: unknown): object | undefined {
-  const cause = known === error ? known.cause : error
+function safeCause(known: WritError, error: unknown, status: number): object | undefined {
+  // What fastify and zod say of a bad request quotes the request.
+  const cause = known === error ? known.cause : status >= 500 ? error : undefined
   if (!(cause instanceof Error)) return undefined
   return { name: cause.name, message: cause.message.slice(0, 500), stack: cause.stack?.slice(0, 2000) }
 }

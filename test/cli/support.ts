@@ -52,7 +52,9 @@ export const cleanEnvironment = (): Record<string, string> =>
 /** Runs a program to its end. */
 export function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<Ran> {
   return new Promise((done, reject) => {
-    const child = spawn(command, args, {
+    // tap puts NODE_OPTIONS back into every child it sees started, to watch it, and a watched process ends on
+    // a signal another way than ours do.
+    const child = spawn('env', ['-u', 'NODE_OPTIONS', command, ...args], {
       env: { ...cleanEnvironment(), ...options.env },
       cwd: options.cwd,
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -38,6 +38,12 @@ const ROUTES: Readonly<
   'GET /v1/issuances': { side: 'operators', roles: ['security'] },
   'GET /v1/issuances/{id}': { side: 'operators', roles: ['security'] },
   'GET /v1/events': { side: 'operators', roles: ['security'] },
+  'GET /v1/log/checkpoint': { side: 'operators', roles: ['security'] },
+  'GET /v1/log/key': { side: 'operators', roles: ['security'] },
+  'GET /v1/log/tile/{*}': { side: 'operators', roles: ['security'] },
+  'GET /v1/log/proof/inclusion/{index}': { side: 'operators', roles: ['security'] },
+  'GET /v1/log/proof/consistency/{from}': { side: 'operators', roles: ['security'] },
+  'GET /v1/log/proof/entry/{index}': { side: 'operators', roles: ['security'] },
 }
 const OPEN = ['GET /healthz', 'GET /readyz']
 
@@ -46,6 +52,8 @@ const pathOf = (route: string) =>
     .replace('{id}', '000000000000')
     .replace('{environment}', 'development')
     .replace('{scopes}', 'orders:read')
+    .replace('{*}', '0/000')
+    .replace(/\{(index|from)\}/, '1')
 
 t.test('every route, and whose token opens it', async (t) => {
   const broker = await startTestBroker(t)

@@ -13,6 +13,7 @@ export interface Ledger {
   readonly broker: Database
   /** As the owner of the tables, who is held by constraints and triggers alone. */
   readonly owner: Database
+  readonly superuserUrl: string
   readonly append: (...items: AppendItem[]) => Promise<readonly Verdict[]>
   /** A grant, approved by bob. */
   readonly grant: (change?: Record<string, unknown>) => Promise<string>
@@ -20,7 +21,7 @@ export interface Ledger {
 
 /** A migrated database of the test's own with the two example roles in the catalog. */
 export async function testLedger(t: Tap): Promise<Ledger> {
-  const { brokerUrl, ownerUrl } = await testDatabase(t)
+  const { brokerUrl, ownerUrl, superuserUrl } = await testDatabase(t)
   const open = (connectionString: string, max: number) => {
     const database = createPool({ connectionString, applicationName: 'writ test', log: silent, max })
     t.teardown(() => database.end())
@@ -34,6 +35,7 @@ export async function testLedger(t: Tap): Promise<Ledger> {
   return {
     broker,
     owner,
+    superuserUrl,
     append: (...items) => append(items),
     grant: async (change = {}) => {
       const asked = requestArgument(change)

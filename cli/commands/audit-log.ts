@@ -1,0 +1,160 @@
+import { createReadStream } from 'node:fs'
+import { readFile, stat, writeFile } from 'node:fs/promises'
+import { createInterface } from 'node:readline'
+import type { Command } from 'commander'
+import { ProofError } from '../../server/audit/merkle/error.js'
+import { verifierKeys } from '../audit-keys.js'
+import { CliError, EXIT, usageError } from '../exit.js'
+import { type BrokerOptions, connect, onBroker, withJson } from '../options.js'
+import { answer, clean, fields } from '../output.js'
+
+interface KeyOptions {
+  readonly json?: boolean
+  readonly key: readonly string[]
+  readonly origin?: string
+}
+
+/** Proving the record: by files and public keys alone, or by asking the broker for a proof. */
+export function logCommands(audit: Command): void {
+  withJson(audit.command('verify'))
+    .summary('check a published log, an export or a proof, offline')
+    .description(
+      'Check what a broker published, with nothing but its files and the public key: a folder of tiles (every entry is hashed again), an NDJSON export together with a checkpoint, or one proof file. Names the first entry that is wrong and exits with 9.',
+    )
+    .argument('<path>', 'folder of tiles, export (.ndjson) or proof file')
+    .requiredOption('--key <key>', 'verifier key, or a file with one a line; repeatable', repeat)
+    .option('--origin <name>', 'the log it must be of')
+    .option('--checkpoint <file>', 'signed checkpoint, for an export')
+    .action(async (path: string, options: KeyOptions & { checkpoint?: string }) => {
+      const found = await judged(async () => verify(path, options))
+      answer(options, found, () =>
+        fields(Object.entries(found).map(([name, value]) => [name, String(value)])),
+      )
+    })
+
+  onBroker(audit.command('prove'), 'operator')
+    .summary('one self-contained proof that an issuance, or an entry, is in the log')
+    .description(
+      'Write a file that proves one entry of the log to anybody who has the public key: the entry itself, its path in the tree, and a signed checkpoint. Of an issuance it is the entry of its outcome.',
+    )
+    .argument('<issuance|index>', 'id of an issuance, or index of an entry')
+    .option('--out <file>', 'where to write it; default: standard output')
+    .action(async (what: string, options: BrokerOptions & { out?: string }) => {
+      const { broker } = connect('operator', options)
+      const index = /^\d+$/.test(what) ? Number(what) : await entryOf(broker, what)
+      const found = await broker.get<{ origin: string; size: number; proof: string }>(
+        `/v1/log/proof/entry/${index}`,
+      )
+      if (options.out === undefined) {
+        answer(options, { index, ...found }, () => found.proof)
+        return
+      }
+      await writeFile(options.out, found.proof, { flag: 'wx' })
+      const { proof: _proof, ...told } = found
+      answer(
+        options,
+        { index, ...told, file: options.out },
+        () => `Entry ${index} is proven in ${options.out}.`,
+      )
+    })
+
+  onBroker(audit.command('key'), 'operator')
+    .summary('the public key of the log')
+    .description(
+      'Origin and verifier key of the log. Get it once, by a way you trust, and keep it elsewhere.',
+    )
+    .action(async (options: BrokerOptions) => {
+      const { broker } = connect('operator', options)
+      const found = await broker.get<{ origin: string; verifier_key: string }>('/v1/log/key')
+      answer(options, found, () => found.verifier_key)
+    })
+
+  withJson(audit.command('keygen'))
+    .summary('make a key that signs checkpoints')
+    .description(
+      'Make a signer key for WRIT_LOG_KEY_FILE. Its name is the origin of the log, such as writ.example.com/log.',
+    )
+    .argument('<origin>', 'name of the log')
+    .requiredOption('--out <file>', 'file to write the signer key to, readable by you alone')
+    .action(async (origin: string, options: { json?: boolean; out: string }) => {
+      const { generateSignerKey, parseSignerKey } = await import('../../server/audit/merkle/keys.js')
+      const key = await judged(async () => generateSignerKey(origin))
+      await writeFile(options.out, `${key}\n`, { mode: 0o600, flag: 'wx' })
+      const { verifierKey } = parseSignerKey(key)
+      answer(options, { origin, file: options.out, verifier_key: verifierKey }, () => verifierKey)
+    })
+
+  withJson(audit.command('new-origin'))
+    .summary('give the log up and begin another, after a restore')
+    .description(
+      'When the database is not what was published, the broker serves nothing. After you have found out why: move the old log and its key aside, make a key of another name, and write down why. The next start of the broker records it.',
+    )
+    .argument('<origin>', 'name of the new log')
+    .requiredOption('--reason <text>', 'why the old one is given up')
+    .action(async (origin: string, options: { json?: boolean; reason: string }) => {
+      const { newOrigin } = await import('../new-origin.js')
+      const made = await judged(() => newOrigin(origin, options.reason, new Date()))
+      answer(options, made, () =>
+        fields([
+          ['New origin', made.origin],
+          ['Verifier key', made.verifier_key],
+          ['Given up', made.previous_origin],
+          ['Kept', made.kept.join('\n')],
+        ]),
+      )
+    })
+}
+
+async function verify(path: string, { key, origin, checkpoint }: KeyOptions & { checkpoint?: string }) {
+  const keys = await verifierKeys(key)
+  const about = await stat(path).catch(() => {
+    throw usageError(`There is nothing at ${path}.`)
+  })
+  if (about.isDirectory()) {
+    const [{ verifyTiles }, { folder }] = await Promise.all([
+      import('../../server/audit/verify/tiles.js'),
+      import('../../server/audit/publish/folder.js'),
+    ])
+    const { root, ...found } = await verifyTiles(folder(path).read, keys, { origin })
+    return { verified: 'log', ...found, root: root.toString('base64') }
+  }
+  if (checkpoint !== undefined) {
+    const { verifyExport } = await import('../../server/audit/verify/export.js')
+    const lines = createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY })
+    const { root, ...found } = await verifyExport(lines, await readFile(checkpoint), keys, { origin })
+    return { verified: 'export', ...found, root: root.toString('base64') }
+  }
+  const { verifyProof } = await import('../../server/audit/verify/proof.js')
+  const { body, root, ...found } = verifyProof(await readFile(path), keys, { origin })
+  return { verified: 'proof', ...found, root: root.toString('base64'), entry: body.toString('utf8') }
+}
+
+/** What is wrong with a log or a key ends the command with a code of its own; never as a pass. */
+async function judged<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!(error instanceof ProofError)) throw error
+    const { code, message, index, path } = error
+    throw new CliError(EXIT.unproven, {
+      title: 'Not proven',
+      code,
+      detail: clean(message),
+      ...(index === undefined ? {} : { index }),
+      ...(path === undefined ? {} : { path }),
+      next: 'Keep the files as they are, and compare them with another copy of the log.',
+    })
+  }
+}
+
+async function entryOf(broker: ReturnType<typeof connect>['broker'], issuance: string): Promise<number> {
+  const { events } = await broker.get<{ events: { index: number; body: { kind: string } }[] }>(
+    `/v1/issuances/${encodeURIComponent(issuance)}`,
+  )
+  const outcome =
+    events.find(({ body }) => /^issuance\.(issued|failed|abandoned)$/.test(body.kind)) ?? events.at(-1)
+  if (outcome === undefined) throw usageError(`The log says nothing of ${issuance}.`)
+  return outcome.index
+}
+
+const repeat = (text: string, before: readonly string[] = []): readonly string[] => [...before, text]

@@ -1,0 +1,85 @@
+import { openCheckpoint } from '../merkle/checkpoint.js'
+import { ProofError } from '../merkle/error.js'
+import { HASH_BYTES, MAX_BODY_BYTES, parseBase64 } from '../merkle/hash.js'
+import type { VerifierKey } from '../merkle/keys.js'
+import { type ReadFile, readTile, TILE_WIDTH, tileAt } from '../merkle/tiles.js'
+import type { Verified } from './tiles.js'
+import { type OnEntry, Walk } from './walk.js'
+
+export interface VerifyExportOptions {
+  readonly origin?: string | undefined
+  /** Published tiles: with them a changed entry is named even when its leaf hash was recomputed. */
+  readonly tiles?: ReadFile
+  readonly onEntry?: OnEntry
+}
+
+export interface VerifiedExport extends Verified {
+  /** Entries after the checkpoint's size: well-formed, but nothing signed covers them yet. */
+  readonly beyond: number
+}
+
+/**
+ * Checks an export of complete entries from the first on, one JSON object a line: `index`, `body` (the exact
+ * text) or `body_base64`, `leaf_hash` (64 hex digits). Throws `ProofError` at the first wrong entry.
+ */
+export async function verifyExport(
+  lines: AsyncIterable<string> | Iterable<string>,
+  checkpoint: Uint8Array,
+  keys: readonly VerifierKey[],
+  options: VerifyExportOptions = {},
+): Promise<VerifiedExport> {
+  const head = openCheckpoint(checkpoint, keys, options.origin)
+  const walk = new Walk(options.onEntry)
+  let published: Buffer | undefined
+  if (head.size === 0) walk.agree(head, 'checkpoint')
+  for await (const line of lines) {
+    const index = walk.size
+    const { body, leaf } = readLine(line, index)
+    walk.next(body, { hashes: leaf, at: 0 })
+    if (options.tiles !== undefined && index < head.size) {
+      if (index % TILE_WIDTH === 0)
+        published = (await readTile(options.tiles, tileAt(0, index, head.size))).data
+      const from = (index % TILE_WIDTH) * HASH_BYTES
+      if (published !== undefined && leaf.compare(published, from, from + HASH_BYTES) !== 0) {
+        throw new ProofError('entry_mismatch', `Entry ${index} is not what was published.`, { index })
+      }
+    }
+    if (walk.size === head.size) walk.agree(head, 'checkpoint')
+  }
+  if (walk.size < head.size) {
+    const detail = `The export ends before entry ${walk.size}; the checkpoint has ${head.size}.`
+    throw new ProofError('entry_missing', detail, { index: walk.size })
+  }
+  const { origin, size, root } = head
+  return { origin, size, root, checkpoints: 1, beyond: walk.size - size }
+}
+
+function readLine(line: string, index: number): { body: Buffer; leaf: Buffer } {
+  const { index: own, body: text, body_base64: base64, leaf_hash: hex } = parse(line)
+  if (own !== index) {
+    throw new ProofError('entry_missing', `Entry ${index} is not in its line.`, { index })
+  }
+  const body =
+    typeof text === 'string' && base64 === undefined
+      ? Buffer.from(text)
+      : typeof base64 === 'string' && text === undefined
+        ? parseBase64(base64)
+        : undefined
+  if (body !== undefined && body.length > MAX_BODY_BYTES) {
+    throw new ProofError('entry_too_large', `Entry ${index} has ${body.length} bytes.`, { index })
+  }
+  if (body === undefined || typeof hex !== 'string' || !/^[0-9a-f]{64}$/.test(hex)) {
+    throw new ProofError('export_malformed', `The line of entry ${index} is not a complete entry.`, { index })
+  }
+  return { body, leaf: Buffer.from(hex, 'hex') }
+}
+
+function parse(line: string): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(line)
+    if (typeof value === 'object' && value !== null) return { ...value }
+  } catch {
+    // Falls through to a line without fields.
+  }
+  return {}
+}

@@ -1,0 +1,175 @@
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import { openCheckpoint } from '../audit/merkle/checkpoint.js'
+import { parseVerifierKey } from '../audit/merkle/keys.js'
+import { consistencyProof, inclusionProof } from '../audit/merkle/proof.js'
+import {
+  parseTilePath,
+  readTile,
+  splitBundle,
+  TILE_WIDTH,
+  tileAt,
+  tileHashes,
+} from '../audit/merkle/tiles.js'
+import { formatProof } from '../audit/merkle/tlog-proof.js'
+import type { Publishing } from '../audit/publish/publishing.js'
+import { WritError } from '../errors.js'
+import { operatorsOnly } from './authenticate.js'
+import type { HttpDeps } from './deps.js'
+
+const index = z.coerce
+  .number()
+  .int()
+  .min(0)
+  .max(2 ** 48)
+const proof = z.object({
+  origin: z.string(),
+  size: z.number().int(),
+  hashes: z.array(z.string()).describe('Base64, RFC 9162 order'),
+})
+
+/** The signed head of the log, its tiles, and proofs over them (C2SP tlog-checkpoint, tlog-tiles, tlog-proof). */
+export const logRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (app, { deps }) => {
+  operatorsOnly(app, deps.auth)
+  const config = { roles: ['security'] as const }
+  const common = { tags: ['security'], security: [{ operator: [] }] }
+
+  app.get(
+    '/v1/log/checkpoint',
+    {
+      config,
+      schema: {
+        ...common,
+        summary: 'The newest signed checkpoint; `note` is a C2SP signed note',
+        response: { 200: z.object({ origin: z.string(), size: z.number().int(), note: z.string() }) },
+      },
+    },
+    async (_request, reply) => {
+      reply.header('cache-control', 'no-store')
+      return head(deps)
+    },
+  )
+
+  app.get(
+    '/v1/log/key',
+    {
+      config,
+      schema: {
+        ...common,
+        summary: 'Origin and public key of the log; get them once, by a way you trust, and keep them',
+        response: { 200: z.object({ origin: z.string(), verifier_key: z.string() }) },
+      },
+    },
+    async () => {
+      const { origin, verifierKey } = publishing(deps)
+      return { origin, verifier_key: verifierKey }
+    },
+  )
+
+  app.get(
+    '/v1/log/tile/*',
+    {
+      config,
+      schema: {
+        ...common,
+        summary: 'A tile of hashes or a bundle of entries, by its C2SP tlog-tiles path (bytes)',
+        params: z.object({ '*': z.string().max(200) }),
+      },
+    },
+    async (request, reply) => {
+      const path = `tile/${request.params['*']}`
+      // Only paths of tiles: this is no way to the rest of the folder.
+      const data = parseTilePath(path) === undefined ? undefined : await publishing(deps).published.read(path)
+      if (data === undefined) throw new WritError('not_found', 'There is no such tile.')
+      return reply.type('application/octet-stream').send(data)
+    },
+  )
+
+  app.get(
+    '/v1/log/proof/inclusion/:index',
+    {
+      config,
+      schema: {
+        ...common,
+        summary: 'That an entry is in the newest checkpoint',
+        params: z.object({ index }),
+        response: { 200: proof.extend({ index: z.number().int() }) },
+      },
+    },
+    async (request) => {
+      const { size, origin } = await head(deps)
+      const { index } = request.params
+      if (index >= size) throw notYet(index, size)
+      const hashes = await inclusionProof(index, size, tileHashes(publishing(deps).published.read, size))
+      return { origin, size, index, hashes: hashes.map((hash) => hash.toString('base64')) }
+    },
+  )
+
+  app.get(
+    '/v1/log/proof/consistency/:from',
+    {
+      config,
+      schema: {
+        ...common,
+        summary: 'That the newest checkpoint continues the one of `from` entries',
+        params: z.object({ from: index.min(1) }),
+        response: { 200: proof.extend({ from: z.number().int() }) },
+      },
+    },
+    async (request) => {
+      const { size, origin } = await head(deps)
+      const { from } = request.params
+      if (from > size) throw notYet(from - 1, size)
+      const hashes = await consistencyProof(from, size, tileHashes(publishing(deps).published.read, size))
+      return { origin, size, from, hashes: hashes.map((hash) => hash.toString('base64')) }
+    },
+  )
+
+  app.get(
+    '/v1/log/proof/entry/:index',
+    {
+      config,
+      schema: {
+        ...common,
+        summary:
+          'One self-contained proof of an entry: its body, path and signed checkpoint (C2SP tlog-proof)',
+        params: z.object({ index }),
+        response: { 200: z.object({ origin: z.string(), size: z.number().int(), proof: z.string() }) },
+      },
+    },
+    async (request) => {
+      const { size, note, origin } = await head(deps)
+      const { index } = request.params
+      if (index >= size) throw notYet(index, size)
+      const { read } = publishing(deps).published
+      const { data } = await readTile(read, { ...tileAt(0, index, size), level: 'entries' })
+      const extra = splitBundle(data).bodies[index % TILE_WIDTH]
+      if (extra === undefined) throw new WritError('not_found', 'The bundle of this entry is cut off.')
+      const path = await inclusionProof(index, size, tileHashes(read, size))
+      return {
+        origin,
+        size,
+        proof: formatProof({ extra, index, path, checkpoint: Buffer.from(note) }).toString('utf8'),
+      }
+    },
+  )
+}
+
+function publishing(deps: HttpDeps): Publishing {
+  if (deps.publishing === undefined) {
+    throw new WritError('log_not_published', 'This replica does not publish the log.')
+  }
+  return deps.publishing
+}
+
+async function head(deps: HttpDeps) {
+  const { published, origin, verifierKey } = publishing(deps)
+  const note = await published.read('checkpoint')
+  if (note === undefined) throw new WritError('log_not_published', 'No checkpoint is published yet.')
+  const { size } = openCheckpoint(note, [parseVerifierKey(verifierKey)], origin)
+  return { note: note.toString('utf8'), size, origin }
+}
+
+function notYet(index: number, size: number): WritError {
+  return new WritError('not_found', `Entry ${index} is not in the newest checkpoint, which has ${size}.`)
+}
