@@ -64,7 +64,12 @@ export async function buildBroker(
 ): Promise<Broker> {
   const ending: (() => unknown)[] = []
   const closeAll = async () => {
-    for (const end of ending.splice(0).reverse()) await end()
+    for (const end of ending.splice(0).reverse()) {
+      // One that fails must not leave the others running: the embedded PostgreSQL ends last.
+      await Promise.resolve()
+        .then(end)
+        .catch((err: unknown) => log.error({ err }, 'a part did not end cleanly'))
+    }
   }
   try {
     const database = createPool({
@@ -80,11 +85,14 @@ export async function buildBroker(
     ending.push(() => recorder.drain())
     const publishing = await startPublishing(config, database, log)
     if (publishing !== undefined) ending.push(() => publishing.close())
-    const record: RecordItem = (item) => {
+    const assertTrusted = () => {
+      if (publishing?.checkpointer.trouble() === undefined) return
+      throw new WritError('log_untrusted', 'The record is not what was published.')
+    }
+    const record: RecordItem = async (item) => {
       // After a restore or a rewrite nothing more is built on this record; an outcome only tells what is so.
-      const trouble = publishing?.checkpointer.trouble()
-      if (trouble === undefined || item.op === 'outcome') return recorder.record(item)
-      return Promise.reject(new WritError('log_untrusted', 'The record is not what was published.'))
+      if (item.op !== 'outcome') assertTrusted()
+      return recorder.record(item)
     }
     let localAws: LocalAws | undefined
     const policy = await watchPolicySet(config.policies, {
@@ -156,7 +164,7 @@ export async function buildBroker(
           record: issue.record,
         },
         issue,
-        grants: { database, record: issue.record, newId, now },
+        grants: { database, record: issue.record, assertTrusted, newId, now },
         database,
         ...(publishing === undefined ? {} : { publishing }),
         ready: readiness({ database, policy, issuers: verifier.health, publishing, now }),

@@ -40,6 +40,7 @@ export async function decideGrantRequest(
   deciding: Deciding,
   human: HumanDecision,
 ): Promise<Decided> {
+  deps.assertTrusted()
   const [request] = await listGrantRequests(deps.database, { id: human.requestId }, { limit: 1 })
   if (request === undefined) throw new WritError('not_found', 'There is no such grant request.')
   try {

@@ -10,6 +10,8 @@ import { callGrantFunction } from './store.js'
 export interface GrantDeps {
   readonly database: Database
   readonly record: RecordItem
+  /** Throws `WritError` log_untrusted once the record is not what was published. Revoking goes on. */
+  readonly assertTrusted: () => void
   readonly newId: () => string
   readonly now: () => Date
 }
@@ -44,6 +46,7 @@ export async function openGrantRequest(
   requester: Requester,
   wish: GrantWish,
 ): Promise<{ readonly id: string; readonly created: boolean }> {
+  deps.assertTrusted()
   const { request } = wish
   // Decided without grants: the question is whether a human could allow it, not whether one has already.
   const decision = decide(policySet, agentName, request, { grants: [] }, deps.now())

@@ -1,9 +1,11 @@
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { openCheckpoint } from '../../server/audit/merkle/checkpoint.js'
-import { parseVerifierKey } from '../../server/audit/merkle/keys.js'
+import { parseSignerKey, parseVerifierKey } from '../../server/audit/merkle/keys.js'
 import { verifyConsistency, verifyInclusion } from '../../server/audit/merkle/proof.js'
 import { folder } from '../../server/audit/publish/folder.js'
+import { publishLog } from '../../server/audit/publish/publishing.js'
 import { verifyProof } from '../../server/audit/verify/proof.js'
 import { verifyTiles } from '../../server/audit/verify/tiles.js'
 import { createPool } from '../../server/db/pool.js'
@@ -80,6 +82,12 @@ t.test('after a rewrite nothing is issued, and readiness says why', async (t) =>
   const agent = await broker.agentToken('orders-coder')
   const carol = await broker.operatorToken('carol')
   await broker.call('POST', '/v1/credentials', agent, WISH)
+  const granted = await broker.call('POST', '/v1/grants', await broker.operatorToken('bob'), {
+    agent: 'orders-coder',
+    environment: 'production',
+    scopes: ['orders:write'],
+    reason: 'a test',
+  })
   await published(broker, carol, 3)
   const admin = createPool({
     connectionString: broker.sql.superuserUrl,
@@ -96,9 +104,35 @@ t.test('after a rewrite nothing is issued, and readiness says why', async (t) =>
   const refused = { status: 503, body: { code: 'log_untrusted' } }
   t.match(await broker.call('POST', '/v1/credentials', agent, WISH), refused)
   t.match(await broker.call('POST', '/v1/credentials', agent, { ...WISH, scopes: ['nothing'] }), refused)
+  const wish = { environment: 'production', scopes: ['orders:write'], reason: 'a test' }
+  t.match(await broker.call('POST', '/v1/grant-requests', agent, wish), refused, 'nothing is asked for')
+  const bob = await broker.operatorToken('bob')
+  t.match(
+    await broker.call('POST', '/v1/grants', bob, { ...wish, agent: 'orders-coder' }),
+    refused,
+    'or granted',
+  )
+  t.match(
+    await broker.call('POST', `/v1/grants/${granted.body.grant_id}/revoke`, bob, { reason: 'r' }),
+    { status: 200, body: { state: 'revoked' } },
+    'but what was granted can be taken back',
+  )
   const ready = await broker.call('GET', '/readyz')
   t.match(ready, {
     status: 503,
     body: { ready: false, checks: { log: { ok: false, detail: /entry 1 is not/ } } },
+  })
+})
+
+t.test('a folder and a key that do not belong together stop the start in one sentence', async (t) => {
+  const one = await startTestBroker(t)
+  await one.publishing?.checkpointer.tick()
+  const two = await startTestBroker(t)
+  const key = await readFile(join(two.dataDir, 'log-key'), 'utf8')
+  const signer = parseSignerKey(key.trim())
+  const directory = join(one.dataDir, 'log')
+  await t.rejects(publishLog({ database: one.database, signer, directory, log: silent }), {
+    name: 'StartError',
+    message: /must belong together/,
   })
 })

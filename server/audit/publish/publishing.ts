@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
 import type { Database } from '../../db/pool.js'
+import { StartError } from '../../errors.js'
 import { openCheckpoint, signCheckpoint } from '../merkle/checkpoint.js'
+import { ProofError } from '../merkle/error.js'
 import { type NoteSigner, parseVerifierKey } from '../merkle/keys.js'
 import { type Checkpointer, createCheckpointer } from './checkpointer.js'
 import { folder, type Published } from './folder.js'
@@ -62,7 +64,14 @@ export async function publishLog(options: {
     holder: randomUUID(),
     onTrouble: (why) => log.error({ origin: signer.name, why }, 'the record is not what was published'),
   })
-  await checkpointer.start()
+  try {
+    await checkpointer.start()
+  } catch (error) {
+    if (!(error instanceof ProofError)) throw error
+    throw new StartError(
+      `What is published in ${options.directory} cannot be gone on from: ${error.message} WRIT_LOG_DIR and WRIT_LOG_KEY_FILE must belong together.`,
+    )
+  }
   const note = checkpointer.size() === 0 ? await published.read(ORIGIN_FILE) : undefined
   const begun = note === undefined ? undefined : originNote.parse(JSON.parse(note.toString('utf8')))
 
