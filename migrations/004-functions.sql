@@ -166,14 +166,14 @@ BEGIN
   c := writ.log_open();
   FOR p IN SELECT value FROM jsonb_array_elements(p_items) LOOP
     CASE p->>'op'
-      WHEN 'intent' THEN SELECT * INTO step FROM writ.put_intent(c, p);
-      WHEN 'outcome' THEN SELECT * INTO step FROM writ.put_outcome(c, p);
-      WHEN 'delivery' THEN SELECT * INTO step FROM writ.put_delivery(c, p);
+      WHEN 'intent' THEN step := writ.put_intent(c, p);
+      WHEN 'outcome' THEN step := writ.put_outcome(c, p);
+      WHEN 'delivery' THEN step := writ.put_delivery(c, p);
       WHEN 'denial' THEN
         IF p->>'kind' NOT IN ('issuance.denied', 'identity.refused', 'grant_request.refused', 'operator.refused') THEN
           RAISE EXCEPTION 'not a denial: %', p->>'kind' USING ERRCODE = 'WR009';
         END IF;
-        SELECT * INTO step FROM writ.put_denial(c, p);
+        step := writ.put_denial(c, p);
       WHEN 'event' THEN
         IF p->>'kind' NOT IN ('broker.started', 'policy.loaded', 'policy.rejected', 'log.origin_started') THEN
           RAISE EXCEPTION 'not an event of its own: %', p->>'kind' USING ERRCODE = 'WR009';

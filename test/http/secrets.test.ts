@@ -1,33 +1,12 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { createPool } from '../../server/db/pool.js'
 import { startTestBroker } from '../support/broker.js'
-import { silent, testServer } from '../support/postgres.js'
+import { dump } from '../support/dump.js'
+import { testServer } from '../support/postgres.js'
 
 const READ = { environment: 'development', scopes: ['orders:read'], reason: 'a test' }
 const WRITE = { environment: 'production', scopes: ['orders:write'], reason: 'a test' }
-
-/** Every row of every table of ours, as text. */
-async function dump(url: string): Promise<string> {
-  const database = createPool({ connectionString: url, applicationName: 'writ test', log: silent, max: 1 })
-  try {
-    const tables = await database.query<{ name: string }>(
-      `SELECT c.oid::regclass::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-       WHERE n.nspname IN ('writ', 'public') AND c.relkind IN ('r', 'p')`,
-    )
-    t.ok(tables.length >= 9, 'there is something to look through')
-    let text = ''
-    for (const { name } of tables) {
-      const rows = await database.query<{ row: string }>(`SELECT t::text AS row FROM ${name} t`)
-      text += rows.map((one) => one.row).join('\n')
-    }
-    // Bodies of the log are bytes: readable as hex only, until they are turned back.
-    return text.replace(/\\x([0-9a-f]+)/g, (_, hex) => Buffer.from(hex, 'hex').toString('latin1'))
-  } finally {
-    await database.end()
-  }
-}
 
 t.test('nothing secret rests: not in logs, database, error bodies', async (t) => {
   const sql = await testServer(t)

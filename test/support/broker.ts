@@ -6,8 +6,10 @@ import type { Test } from 'tap'
 import { type Broker, buildBroker, type Replacements } from '../../server/build.js'
 import { readConfig } from '../../server/config.js'
 import { type LocalTokenRequest, loadLocalIssuer } from '../../server/identity/local-issuer.js'
+import type { IssueDeps } from '../../server/issuance/issue.js'
 import { createLog } from '../../server/log.js'
 import { packageRoot } from '../../server/paths.js'
+import { dump } from './dump.js'
 import { type TestDatabase, testDatabase } from './postgres.js'
 
 export interface Answer {
@@ -48,9 +50,18 @@ export async function startTestBroker(t: Test, options: TestBrokerOptions = {}):
     WRIT_DATA_DIR: dataDir,
     WRIT_POLICIES: options.policies ?? join(packageRoot(), 'policies'),
   })
-  const broker = await buildBroker(config, log, { ...options, databaseUrl: sql.brokerUrl })
+  const secrets: string[] = []
+  const errors: string[] = []
+  const broker = await buildBroker(config, log, {
+    ...options,
+    databaseUrl: sql.brokerUrl,
+    issue: (deps) => keepingSecrets(options.issue?.(deps) ?? deps, secrets),
+  })
   t.teardown(async () => {
     await broker.close()
+    // Whatever the test was about: what was handed out may have gone nowhere else.
+    const rows = await dump(sql.superuserUrl).catch(() => '')
+    findLeaks(secrets, { log: logged.join(''), database: rows, errors: errors.join('') })
     await rm(dataDir, { recursive: true, force: true })
   })
   const { localAws } = broker
@@ -58,6 +69,12 @@ export async function startTestBroker(t: Test, options: TestBrokerOptions = {}):
   await broker.app.listen({ host: '127.0.0.1', port: 0 })
   const url = `http://127.0.0.1:${(broker.app.server.address() as AddressInfo).port}`
   const issuer = await loadLocalIssuer(dataDir)
+  const sign = async (request: LocalTokenRequest) => {
+    const token = await issuer.sign(request)
+    // Secret in its signature: the rest is claims, and claims are recorded.
+    secrets.push(token.split('.')[2] ?? token)
+    return token
+  }
   return {
     ...broker,
     url,
@@ -66,9 +83,9 @@ export async function startTestBroker(t: Test, options: TestBrokerOptions = {}):
     localAws,
     logged,
     agentToken: (name, change) =>
-      issuer.sign({ subject: `agent:${name}`, audience: 'https://writ.localhost', ...change }),
+      sign({ subject: `agent:${name}`, audience: 'https://writ.localhost', ...change }),
     operatorToken: (name, change) =>
-      issuer.sign({
+      sign({
         subject: `operator:${name}`,
         audience: 'https://writ.localhost/operators',
         authTime: new Date(),
@@ -84,11 +101,33 @@ export async function startTestBroker(t: Test, options: TestBrokerOptions = {}):
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       })
       const text = await response.text()
+      if (response.status >= 400) errors.push(text)
       return {
         status: response.status,
         headers: response.headers,
         body: text === '' ? undefined : JSON.parse(text),
       }
     },
+  }
+}
+
+function keepingSecrets(deps: IssueDeps, secrets: string[]): IssueDeps {
+  return {
+    ...deps,
+    assumeRole: async (input) => {
+      const session = await deps.assumeRole(input)
+      secrets.push(session.credentials.secretAccessKey, session.credentials.sessionToken)
+      return session
+    },
+  }
+}
+
+function findLeaks(secrets: readonly string[], places: Readonly<Record<string, string>>): void {
+  for (const [place, text] of Object.entries(places)) {
+    const leaked = secrets.some(
+      (secret) => text.includes(secret) || text.includes(encodeURIComponent(secret)),
+    )
+    if (leaked || /eyJ[\w-]+\.eyJ/.test(text))
+      throw new Error(`a secret rests in the ${place} of this test's broker`)
   }
 }
