@@ -1,3 +1,6 @@
+import { createWriteStream } from 'node:fs'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { CliError, EXIT, exitCodeOf, type Problem } from './exit.js'
 import type { Target } from './target.js'
 import type { TokenSource } from './token.js'
@@ -9,6 +12,8 @@ export type Query = Readonly<Record<string, string | number | undefined>>
 
 export interface BrokerClient {
   readonly get: <T>(path: string, query?: Query) => Promise<T>
+  /** Writes an answer to a new file as it comes, whatever its length; answers its bytes. */
+  readonly download: (path: string, file: string) => Promise<number>
   readonly send: <T>(method: 'POST' | 'DELETE', path: string, body?: object) => Promise<T>
 }
 
@@ -48,6 +53,19 @@ export function connectTo(target: Target, token: TokenSource): BrokerClient {
         'GET',
         pairs.length === 0 ? path : `${path}?${new URLSearchParams(Object.fromEntries(pairs))}`,
       )
+    },
+    download: async (path, file) => {
+      const response = await fetch(`${target.url}${path}`, {
+        headers: { authorization: `Bearer ${await token.read()}` },
+        redirect: 'error',
+      }).catch((error: unknown) => {
+        throw unreachable(target, error)
+      })
+      if (!response.ok || response.body === null)
+        throw refusal(target, response.status, parsed(await response.text()))
+      const out = createWriteStream(file, { flags: 'wx', mode: 0o600 })
+      await pipeline(Readable.fromWeb(response.body as never), out)
+      return out.bytesWritten
     },
     send: (method, path, body) => call(method, path, body),
   }

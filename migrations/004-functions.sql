@@ -175,7 +175,7 @@ BEGIN
         END IF;
         step := writ.put_denial(c, p);
       WHEN 'event' THEN
-        IF p->>'kind' NOT IN ('broker.started', 'policy.loaded', 'policy.rejected', 'log.origin_started') THEN
+        IF p->>'kind' NOT IN ('broker.started', 'policy.loaded', 'policy.rejected', 'log.origin_started', 'log.exported') THEN
           RAISE EXCEPTION 'not an event of its own: %', p->>'kind' USING ERRCODE = 'WR009';
         END IF;
         SELECT writ.log_put(c, p->>'kind', coalesce(p->'fields', '{}'), p->'payload') AS cursor_after,

@@ -58,6 +58,25 @@ export function logCommands(audit: Command): void {
       )
     })
 
+  onBroker(audit.command('export'), 'operator')
+    .summary('the log as NDJSON, with the checkpoint that covers it')
+    .description(
+      'Write every entry of the log to FILE, one JSON object a line, and the newest signed checkpoint to FILE.checkpoint. `writ audit verify FILE --checkpoint FILE.checkpoint` checks it offline. The export itself is recorded.',
+    )
+    .requiredOption('--out <file>', 'where to write it; must not exist')
+    .action(async (options: BrokerOptions & { out: string }) => {
+      const { broker } = connect('operator', options)
+      // First the checkpoint: the entries that follow are at least as many.
+      const { size, origin, note } = await broker.get<{ size: number; origin: string; note: string }>(
+        '/v1/log/checkpoint',
+      )
+      const checkpoint = `${options.out}.checkpoint`
+      const bytes = await broker.download('/v1/log/entries', options.out)
+      await writeFile(checkpoint, note, { flag: 'wx' })
+      const told = { file: options.out, bytes, checkpoint, origin, covered: size }
+      answer(options, told, () => `${options.out}, of which ${checkpoint} covers ${size} entries.`)
+    })
+
   onBroker(audit.command('key'), 'operator')
     .summary('the public key of the log')
     .description(
@@ -120,8 +139,10 @@ async function verify(path: string, { key, origin, checkpoint }: KeyOptions & { 
   }
   if (checkpoint !== undefined) {
     const { verifyExport } = await import('../../server/audit/verify/export.js')
+    const note = await readFile(checkpoint)
+    // Nothing may be awaited between this and the reading: its lines would be gone by then.
     const lines = createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY })
-    const { root, ...found } = await verifyExport(lines, await readFile(checkpoint), keys, { origin })
+    const { root, ...found } = await verifyExport(lines, note, keys, { origin })
     return { verified: 'export', ...found, root: root.toString('base64') }
   }
   const { verifyProof } = await import('../../server/audit/verify/proof.js')

@@ -55,7 +55,12 @@ export interface DenialItem {
 
 export interface EventItem {
   readonly op: 'event'
-  readonly kind: 'broker.started' | 'policy.loaded' | 'policy.rejected' | 'log.origin_started'
+  readonly kind:
+    | 'broker.started'
+    | 'policy.loaded'
+    | 'policy.rejected'
+    | 'log.origin_started'
+    | 'log.exported'
   readonly fields?: EntryFields
   readonly payload: Readonly<Record<string, unknown>>
 }

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { openCheckpoint } from '../audit/merkle/checkpoint.js'
@@ -13,6 +14,7 @@ import {
 } from '../audit/merkle/tiles.js'
 import { formatProof } from '../audit/merkle/tlog-proof.js'
 import type { Publishing } from '../audit/publish/publishing.js'
+import { exportEntries, logSize } from '../audit/queries.js'
 import { WritError } from '../errors.js'
 import { operatorsOnly } from './authenticate.js'
 import type { HttpDeps } from './deps.js'
@@ -30,7 +32,7 @@ const proof = z.object({
 
 /** The signed head of the log, its tiles, and proofs over them (C2SP tlog-checkpoint, tlog-tiles, tlog-proof). */
 export const logRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (app, { deps }) => {
-  operatorsOnly(app, deps.auth)
+  const callerOf = operatorsOnly(app, deps.auth)
   const config = { roles: ['security'] as const }
   const common = { tags: ['security'], security: [{ operator: [] }] }
 
@@ -63,6 +65,38 @@ export const logRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (app, 
     async () => {
       const { origin, verifierKey } = publishing(deps)
       return { origin, verifier_key: verifierKey }
+    },
+  )
+
+  app.get(
+    '/v1/log/entries',
+    {
+      config,
+      schema: {
+        ...common,
+        summary:
+          'Entries in order as NDJSON, whole: index, the exact text that was hashed, leaf hash. Recorded',
+        querystring: z.object({ from: index.default(0), to: index.optional() }),
+      },
+    },
+    async (request, reply) => {
+      const { operator } = callerOf(request)
+      const { from } = request.query
+      const to = Math.min(request.query.to ?? Number.POSITIVE_INFINITY, await logSize(deps.database))
+      // Before the first line leaves: who took the record along is part of it.
+      await deps.auth.record({
+        op: 'event',
+        kind: 'log.exported',
+        fields: { operator: operator.name },
+        payload: { from, to, request: request.id },
+      })
+      const lines = async function* () {
+        for await (const entry of exportEntries(deps.database, from, to)) yield `${JSON.stringify(entry)}\n`
+      }
+      return reply
+        .type('application/x-ndjson')
+        .header('cache-control', 'no-store')
+        .send(Readable.from(lines()))
     },
   )
 

@@ -24,6 +24,22 @@ t.test('the record proven from the command line', { timeout: 120_000 }, async (t
   const whole = await writ(['audit', 'verify', log, '--key', key, '--json'])
   t.match(whole, { code: 0, json: { verified: 'log', size: broker.publishing?.checkpointer.size() } })
 
+  const out = join(folder, 'log.ndjson')
+  const exported = await writ(['audit', 'export', '--as', 'carol', '--out', out, '--json'])
+  t.match(exported, { code: 0, json: { origin: 'writ.localhost/log' } })
+  t.ok(exported.json.covered >= 3)
+  const check = ['--checkpoint', `${out}.checkpoint`]
+  const sound = await writ(['audit', 'verify', out, '--key', key, '--json', ...check])
+  t.equal(sound.code, 0, sound.stderr)
+  t.match(sound.json, { verified: 'export', size: exported.json.covered })
+  t.match(
+    await writ(['audit', 'export', '--as', 'carol', '--out', out]),
+    { code: 1 },
+    'never over a file that is there',
+  )
+  const told = await writ(['events', '--as', 'carol', '--kind', 'log.exported', '--json'])
+  t.match(told.json.items[0]?.body, { operator: 'carol', from: 0 })
+
   const bad = async (path: string, change: (text: Buffer) => Buffer, args: string[] = []) => {
     const before = readFileSync(path)
     writeFileSync(path, change(before))
@@ -50,6 +66,9 @@ t.test('the record proven from the command line', { timeout: 120_000 }, async (t
     /signature_invalid|checkpoint|note|origin|key_unknown/,
   )
   t.match(await bad(file, flip(200)), /./)
+  t.match(await bad(out, flip(300), check), /./, 'a changed export')
+  const withoutSecond = (data: Buffer) => Buffer.from(data.toString().split('\n').toSpliced(1, 1).join('\n'))
+  t.equal(await bad(out, withoutSecond, check), 'entry_missing', 'a line dropped')
   t.match(await bad(file, (data) => data.subarray(0, data.length - 20)), /./)
   t.equal(await bad(file, (data) => data, ['--origin', 'another/log']), 'origin_mismatch')
   t.match(await writ(['audit', 'verify', file, '--key', 'nonsense+00000000+AAAA']), { code: 9 })

@@ -39,6 +39,7 @@ const ROUTES: Readonly<
   'GET /v1/issuances/{id}': { side: 'operators', roles: ['security'] },
   'GET /v1/events': { side: 'operators', roles: ['security'] },
   'GET /v1/log/checkpoint': { side: 'operators', roles: ['security'] },
+  'GET /v1/log/entries': { side: 'operators', roles: ['security'] },
   'GET /v1/log/key': { side: 'operators', roles: ['security'] },
   'GET /v1/log/tile/{*}': { side: 'operators', roles: ['security'] },
   'GET /v1/log/proof/inclusion/{index}': { side: 'operators', roles: ['security'] },

@@ -61,6 +61,18 @@ t.test('a credential can be proven to somebody who has the public key and nothin
   const { body: consistency } = await broker.call('GET', `/v1/log/proof/consistency/${old.size}`, carol)
   verifyConsistency(old.size, consistency.size, hashes(consistency.hashes), old.root, root)
 
+  const whole = await broker.call('GET', '/v1/log/entries', carol)
+  t.strictSame(
+    whole.body.map((line: { index: number }) => line.index),
+    [...Array(whole.body.length).keys()],
+    'an export is every entry, in order',
+  )
+  t.ok(whole.body.length >= size)
+  const part = await broker.call('GET', '/v1/log/entries?from=1&to=3', carol)
+  t.strictSame(part.body, whole.body.slice(1, 3))
+  const taken = await broker.call('GET', '/v1/events?kind=log.exported', carol)
+  t.match(taken.body.items[0].body, { operator: 'carol', from: 1, to: 3 }, 'and is recorded')
+
   t.match(await broker.call('GET', '/v1/log/proof/inclusion/99999', carol), { status: 404 })
   t.match(await broker.call('GET', '/v1/log/proof/inclusion/-1', carol), { status: 422 })
   t.match(await broker.call('GET', '/v1/log/proof/consistency/0', carol), { status: 422 })

@@ -105,7 +105,7 @@ export async function startTestBroker(t: Test, options: TestBrokerOptions = {}):
       return {
         status: response.status,
         headers: response.headers,
-        body: text === '' ? undefined : JSON.parse(text),
+        body: bodyOf(response, text),
       }
     },
   }
@@ -130,4 +130,14 @@ function findLeaks(secrets: readonly string[], places: Readonly<Record<string, s
     if (leaked || /eyJ[\w-]+\.eyJ/.test(text))
       throw new Error(`a secret rests in the ${place} of this test's broker`)
   }
+}
+
+/** JSON, or the lines of NDJSON. */
+function bodyOf(response: Response, text: string): unknown {
+  if (text === '') return undefined
+  if (response.headers.get('content-type')?.includes('ndjson') !== true) return JSON.parse(text)
+  return text
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line))
 }
