@@ -100,6 +100,8 @@ t.test('after a rewrite nothing is issued, and readiness says why', async (t) =>
     scopes: ['orders:write'],
     reason: 'a test',
   })
+  const wish = { environment: 'production', scopes: ['orders:write'], reason: 'a test' }
+  const pending = await broker.call('POST', '/v1/grant-requests', agent, wish)
   await published(broker, carol, 3)
   const admin = createPool({
     connectionString: broker.sql.superuserUrl,
@@ -116,9 +118,16 @@ t.test('after a rewrite nothing is issued, and readiness says why', async (t) =>
   const refused = { status: 503, body: { code: 'log_untrusted' } }
   t.match(await broker.call('POST', '/v1/credentials', agent, WISH), refused)
   t.match(await broker.call('POST', '/v1/credentials', agent, { ...WISH, scopes: ['nothing'] }), refused)
-  const wish = { environment: 'production', scopes: ['orders:write'], reason: 'a test' }
-  t.match(await broker.call('POST', '/v1/grant-requests', agent, wish), refused, 'nothing is asked for')
+  t.match(
+    await broker.call('POST', '/v1/grant-requests', agent, { ...wish, reason: 'more' }),
+    refused,
+    'nothing is asked for',
+  )
   const bob = await broker.operatorToken('bob')
+  const { id, policy_digest, permissions_sha256 } = pending.body
+  const decision = { decision: 'approve', policy_digest, permissions_sha256 }
+  const decided = await broker.call('POST', `/v1/grant-requests/${id}/decisions`, bob, decision)
+  t.match(decided, refused, 'or approved')
   t.match(
     await broker.call('POST', '/v1/grants', bob, { ...wish, agent: 'orders-coder' }),
     refused,

@@ -124,6 +124,18 @@ t.test('a restore of an older database is noticed', async (t) => {
   })
 })
 
+t.test('nothing is published past a gap', async (t) => {
+  const ledger = await testLedger(t)
+  const published = folder(t.testdir())
+  await add(ledger, 10)
+  await asSuperuser(t, ledger, 'DELETE FROM writ.entry WHERE idx = 5')
+  const one = writer(logStore(ledger.broker), published)
+  await one.start()
+  t.equal(await one.tick(), 5)
+  t.equal(await one.tick(), 5)
+  t.match(await verifyTiles(published.read, [key]), { size: 5 })
+})
+
 t.test('what is published cannot be changed unnoticed either', async (t) => {
   const ledger = await testLedger(t)
   const root = t.testdir()
