@@ -1,24 +1,19 @@
-import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
-import { localBuckets, localRoles } from '../local-aws/from-policy.js'
-import { type LocalAws, startLocalAws } from '../local-aws/server.js'
+import type { LocalAws } from '../local-aws/server.js'
 import type { RecordItem } from './audit/items.js'
-import { readLogKey, readOrMakeLogKey } from './audit/publish/log-key.js'
-import { type Publishing, publishLog } from './audit/publish/publishing.js'
+import type { Publishing } from './audit/publish/publishing.js'
 import { createRecorder } from './audit/recorder.js'
-import { appendTo, registerRoles, sweep } from './audit/store.js'
+import { appendTo, registerRoles } from './audit/store.js'
 import { createSts, longestStsSeconds, type Sts, type StsSettings } from './aws/sts.js'
 import type { Config } from './config.js'
-import { startEmbeddedPostgres } from './db/embedded.js'
-import { migrate, migrationState } from './db/migrate.js'
-import { createPool, type Database } from './db/pool.js'
-import { checkBrokerRole } from './db/role-check.js'
+import type { Database } from './db/pool.js'
 import { StartError, WritError } from './errors.js'
 import { loadGrants } from './grants/store.js'
 import { buildApp } from './http/app.js'
+import { createSignIns } from './http/sign-ins.js'
 import { loadLocalIssuer } from './identity/local-issuer.js'
 import { createVerifier } from './identity/verifier.js'
 import { newId } from './issuance/id.js'
@@ -29,6 +24,9 @@ import { formatProblem } from './policy/problems.js'
 import { type PolicyHolder, watchPolicySet } from './policy/watch.js'
 import { readiness } from './readiness.js'
 import { LOCAL_ISSUER, type PolicySet } from './types.js'
+import { openDatabase, sweepRegularly } from './wiring/database.js'
+import { openLocalAws, refreshRoles } from './wiring/local-aws.js'
+import { startPublishing } from './wiring/log.js'
 
 export interface Broker {
   readonly app: FastifyInstance
@@ -41,10 +39,6 @@ export interface Broker {
   /** Off, drain, flush, end: in this order, so that nothing minted goes unrecorded. */
   readonly close: () => Promise<void>
 }
-
-/** Longer than any AssumeRole with its retries may take, so that a sweep never meets one under way. */
-const ABANDONED_AFTER_SECONDS = 90
-const SWEEP_EVERY_MS = 15_000
 
 export const LOCAL_NOTICE = 'Local mode: these credentials work on this machine only, against the local AWS.'
 
@@ -72,15 +66,7 @@ export async function buildBroker(
     }
   }
   try {
-    const database = createPool({
-      connectionString: replacements.databaseUrl ?? (await databaseUrl(config, log, ending)),
-      applicationName: 'writ',
-      log,
-      max: 20,
-    })
-    ending.push(() => database.end())
-    await checkDatabase(database)
-
+    const database = await openDatabase(config, log, ending, replacements.databaseUrl)
     const recorder = createRecorder(appendTo(database))
     ending.push(() => recorder.drain())
     const publishing = await startPublishing(config, database, log)
@@ -118,18 +104,10 @@ export async function buildBroker(
 
     let aws: StsSettings = { timeoutMs: config.awsTimeoutMs }
     if (config.mode === 'local') {
-      const broker = {
-        account: BROKER_ACCOUNT,
-        accessKeyId: `AKIA${randomBytes(10).toString('hex').slice(0, 16).toUpperCase()}`,
-        secretAccessKey: randomBytes(30).toString('base64'),
-      }
-      localAws = await startLocalAws({
-        roles: localRoles(policy.current(), BROKER_ARN),
-        buckets: localBuckets(policy.current()),
-        broker,
-      })
-      ending.push(() => localAws?.close())
-      aws = { ...aws, endpoint: localAws.url, credentials: broker }
+      const opened = await openLocalAws(policy.current())
+      localAws = opened.localAws
+      ending.push(() => opened.localAws.close())
+      aws = { ...aws, ...opened.settings }
     }
     const sts = createSts(aws)
     ending.push(() => sts.close())
@@ -162,6 +140,7 @@ export async function buildBroker(
           verify: verifier.verify,
           policySet: () => replacements.policySet?.(policy.current()) ?? policy.current(),
           record: issue.record,
+          signIns: createSignIns(issue.record),
         },
         issue,
         grants: { database, record: issue.record, assertTrusted, newId, now },
@@ -204,58 +183,6 @@ export async function buildBroker(
   }
 }
 
-/** The broker's own account in local mode: no environment's, as it should be in production. */
-const BROKER_ACCOUNT = '999900001111'
-const BROKER_ARN = `arn:aws:iam::${BROKER_ACCOUNT}:user/writ-broker`
-
-async function databaseUrl(config: Config, log: Logger, ending: (() => unknown)[]): Promise<string> {
-  if (config.mode === 'production') {
-    if (config.databaseUrl !== undefined) return config.databaseUrl
-    throw new StartError('DATABASE_URL is missing: production needs a PostgreSQL database.')
-  }
-  const embedded = await startEmbeddedPostgres({ dataDir: config.dataDir, log })
-  ending.push(() => embedded.stop())
-  await migrate({ ownerUrl: embedded.ownerUrl, directory: MIGRATIONS, log })
-  return embedded.brokerUrl
-}
-
-export const MIGRATIONS = join(packageRoot(), 'migrations')
-
-/** Before anything is recorded: a restored database must not be built upon. */
-async function startPublishing(
-  config: Config,
-  database: Database,
-  log: Logger,
-): Promise<Publishing | undefined> {
-  if (config.publish === undefined) {
-    log.warn('WRIT_LOG_DIR is not set: this replica does not publish the log')
-    return undefined
-  }
-  const { directory, keyFile } = config.publish
-  const signer =
-    config.mode === 'local' ? await readOrMakeLogKey(keyFile, LOCAL_ORIGIN) : await readLogKey(keyFile)
-  return publishLog({ database, signer, directory, log })
-}
-
-const LOCAL_ORIGIN = 'writ.localhost/log'
-
-async function checkDatabase(database: Database): Promise<void> {
-  try {
-    await checkBrokerRole(database)
-    const state = await migrationState(database, MIGRATIONS)
-    if (!state.upToDate) {
-      throw new StartError(
-        `${state.problem ?? 'The database does not fit this version.'} Run \`writ migrate\` first.`,
-      )
-    }
-  } catch (error) {
-    if (error instanceof StartError) throw error
-    throw new StartError(
-      `The database cannot be used: ${error instanceof Error ? error.message : 'unknown error'}.`,
-    )
-  }
-}
-
 /** Its keys lie in a data folder: whoever can read that could be any agent. */
 function refuseLocalIssuer(config: Config, policySet: PolicySet): void {
   if (config.mode === 'production' && policySet.issuers.some((trusted) => trusted.issuer === LOCAL_ISSUER)) {
@@ -273,23 +200,6 @@ async function ownArn(sts: Sts, region: string): Promise<string> {
       `AWS does not accept the broker's own credentials (GetCallerIdentity): ${cause.split('\n')[0]}`,
     )
   }
-}
-
-function refreshRoles(localAws: LocalAws, policySet: PolicySet): void {
-  for (const role of localRoles(policySet, BROKER_ARN)) localAws.putRole(role)
-}
-
-function sweepRegularly(database: Database, log: Logger): () => void {
-  const timer = setInterval(() => {
-    sweep(database, ABANDONED_AFTER_SECONDS).then(
-      (closed) => {
-        if (closed > 0) log.warn({ closed }, 'swept')
-      },
-      (err: unknown) => log.error({ err }, 'sweep failed'),
-    )
-  }, SWEEP_EVERY_MS)
-  timer.unref()
-  return () => clearInterval(timer)
 }
 
 function version(): string {

@@ -52,7 +52,7 @@ t.test('libraries stay in their folders', async (t) => {
   only(t, /^jose$/, ['server/identity', 'bench'])
   only(t, /^@cloud-copilot\/iam-data/, ['server/policy'])
   only(t, /^commander$/, ['cli'])
-  only(t, /^pino$/, ['server/log.ts', 'server/build.ts', 'server/main.ts'])
+  only(t, /^pino$/, ['server/log.ts', 'server/build.ts', 'server/main.ts', 'server/wiring'])
 })
 
 /** What a part of the server may import of the server, besides types, errors and its own folder. */
@@ -69,7 +69,15 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   'server/db': [],
   'server/grants': ['server/decision', 'server/audit', 'server/db', 'server/issuance/plan'],
   'server/issuance': ['server/decision', 'server/audit', 'server/policy/render'],
-  'server/http': ['server/decision', 'server/grants', 'server/issuance', 'server/audit', 'server/db/pool'],
+  'server/webhooks': ['server/db/pool'],
+  'server/http': [
+    'server/decision',
+    'server/grants',
+    'server/issuance',
+    'server/audit',
+    'server/webhooks',
+    'server/db/pool',
+  ],
 }
 
 t.test('the server imports one way', async (t) => {
@@ -79,7 +87,7 @@ t.test('the server imports one way', async (t) => {
     if (part === undefined) {
       t.match(
         source.path,
-        /^server\/(build|main|readiness|log)\.ts$/,
+        /^server\/(build|main|readiness|log|wiring\/[a-z-]+)\.ts$/,
         `${source.path} has a place in this table`,
       )
       continue
@@ -131,7 +139,7 @@ t.test('the outside reaches the server over HTTP, but for offline verbs', async 
   )
   t.strictSame(
     users.map((source) => source.path),
-    ['server/build.ts'],
+    ['server/build.ts', 'server/wiring/local-aws.ts'],
     'local AWS is reached by the wiring alone',
   )
 })

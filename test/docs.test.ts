@@ -9,12 +9,14 @@ import type { Command } from 'commander'
 import t, { type Test } from 'tap'
 import { CLIENT_VARIABLES } from '../cli/environment.js'
 import { buildProgram } from '../cli/program.js'
+import { BODIES } from '../server/audit/bodies/registry.js'
 import { describeSettings } from '../server/config.js'
 import { ERRORS } from '../server/errors.js'
 import { packageRoot } from '../server/paths.js'
 import { renewPage } from '../server/policy/reference.js'
 import { startTestBroker } from './support/broker.js'
 import { calls, errorParts, httpParts, type OpenApi, settingParts } from './support/docs.js'
+import { entryParts } from './support/entries-docs.js'
 
 /** Run with `--write` to renew the generated parts instead of comparing with them. */
 const WRITE = process.argv.includes('--write')
@@ -46,6 +48,12 @@ t.test('every error code and every setting is on its page', async (t) => {
   for (const code of Object.keys(ERRORS)) t.ok(errors.includes(`| \`${code}\` |`), code)
   const settings = read('docs/settings.md')
   for (const { name } of describeSettings()) t.ok(settings.includes(`\`${name}\``), name)
+})
+
+t.test('every kind of entry is on its page', async (t) => {
+  await renewed(t, 'docs/log-entries.md', entryParts())
+  const page = read('docs/log-entries.md')
+  for (const kind of Object.keys(BODIES)) t.ok(page.includes(`### ${kind}\n`), kind)
 })
 
 t.test('operations says what to do about every 503', async (t) => {

@@ -1,6 +1,8 @@
+import { createHash } from 'node:crypto'
 import type { Refusal } from '../types.js'
+import type { Personal, Seen } from './personal.js'
 
-/** What `writ.append` (migrations/004-functions.sql) takes: JSON only, instants as ISO 8601 UTC. */
+/** What `writ.append` (migrations/007-record-v2.sql) takes: JSON only, instants as ISO 8601 UTC. */
 export type AppendItem = IntentItem | OutcomeItem | DeliveryItem | DenialItem | EventItem
 
 export interface IntentItem {
@@ -8,21 +10,17 @@ export interface IntentItem {
   readonly issuance_id: string
   readonly agent: string
   readonly environment: string
+  readonly tier: string
   readonly role_arn: string
   readonly scopes: readonly string[]
   readonly policy_digest: string
   readonly permissions_sha256: string
   readonly not_after: string
-  readonly human?: string
-  readonly human_how?: string
-  readonly issuer: string
-  readonly subject: string
-  readonly source_ip: string
-  readonly reason: string
-  readonly ticket?: string
   readonly grant_id?: string
-  /** What the log's body says beyond the columns. No secrets. */
+  /** What the log's body says beyond the columns. No secrets, nothing of people. */
   readonly payload: Readonly<Record<string, unknown>>
+  readonly personal: Personal
+  readonly seen: Seen
 }
 
 export interface OutcomeItem {
@@ -35,6 +33,7 @@ export interface OutcomeItem {
   readonly assumed_role_id?: string
   readonly packed_policy_percent?: number
   readonly error_code?: string
+  readonly seen?: Seen
 }
 
 export interface DeliveryItem {
@@ -42,16 +41,24 @@ export interface DeliveryItem {
   readonly issuance_id: string
   readonly agent: string
   readonly payload: Readonly<Record<string, unknown>>
+  readonly personal?: Personal
+  readonly seen?: Seen
 }
 
 export interface DenialItem {
   readonly op: 'denial'
   readonly kind: 'issuance.denied' | 'identity.refused' | 'grant_request.refused' | 'operator.refused'
-  /** Denials with the same key shortly after one another are counted on one entry. */
+  /** Denials with the same key shortly after one another are counted on one entry. From `denialKey`. */
   readonly key: string
   readonly fields: EntryFields
   readonly payload: Readonly<Record<string, unknown>>
+  readonly personal?: Personal
+  readonly seen?: Seen
 }
+
+/** Hashed: it is made of whom and what was refused, and outlives an erasure. */
+export const denialKey = (...about: readonly unknown[]): string =>
+  createHash('sha256').update(JSON.stringify(about)).digest('base64url')
 
 export interface EventItem {
   readonly op: 'event'
@@ -61,15 +68,20 @@ export interface EventItem {
     | 'policy.rejected'
     | 'log.origin_started'
     | 'log.exported'
+    | 'operator.signed_in'
+    | 'webhook.disabled'
+    | 'webhook.enabled'
   readonly fields?: EntryFields
   readonly payload: Readonly<Record<string, unknown>>
+  readonly personal?: Personal
+  readonly seen?: Seen
 }
 
-/** The searchable columns of an entry. */
+/** The searchable columns of an entry that its body says too. */
 export interface EntryFields {
   readonly agent?: string
   readonly environment?: string
-  readonly human?: string
+  readonly tier?: string
   readonly operator?: string
   readonly request_id?: string
   readonly code?: string

@@ -1,4 +1,5 @@
 import type { Database } from '../db/pool.js'
+import { type PersonalState, readPersonal } from './personal.js'
 
 /** Index before which the page begins, newest first. */
 export interface Page {
@@ -16,7 +17,7 @@ export interface IssuanceFilter {
   readonly access_key?: string | undefined
 }
 
-export interface IssuanceView {
+export interface IssuanceView extends PersonalView {
   readonly issuance: string
   readonly entry: number
   readonly at: string
@@ -26,18 +27,24 @@ export interface IssuanceView {
   readonly role: string
   readonly sensitivity: string
   readonly scopes: readonly string[]
-  readonly human: string | null
-  readonly human_how: string | null
-  readonly subject: string
-  readonly source_ip: string | null
-  readonly reason: string
-  readonly ticket: string | null
   readonly grant: string | null
   readonly grant_use: number | null
   readonly policy_digest: string
   readonly access_key_id: string | null
   readonly expires_at: string | null
+  readonly not_after: string
   readonly error_code: string | null
+}
+
+/** What an issuance says of people; null where it never did, or is erased. */
+interface PersonalView {
+  readonly personal_data: PersonalState
+  readonly human: string | null
+  readonly human_how: string | null
+  readonly subject: string | null
+  readonly source_ip: string | null
+  readonly reason: string | null
+  readonly ticket: string | null
 }
 
 /** A page of issuances, newest first. */
@@ -47,24 +54,51 @@ export async function listIssuances(
   page: Page,
 ): Promise<readonly IssuanceView[]> {
   const where = new Conditions()
-  where.equals('issuance_id', filter.id)
-  where.equals('agent', filter.agent)
-  where.equals('human', filter.human)
-  where.equals('environment', filter.environment)
-  where.equals('state', filter.state)
-  where.equals('grant_id', filter.grant)
-  where.equals('access_key_id', filter.access_key)
-  where.below('entry_idx', page.before)
-  const rows = await database.query<{ view: IssuanceView }>(
-    `SELECT jsonb_build_object('issuance', issuance_id, 'entry', entry_idx, 'at', at, 'state', state, 'agent', agent,
-       'environment', environment, 'role', role_arn, 'sensitivity', sensitivity, 'scopes', scopes, 'human', human,
-       'human_how', human_how, 'subject', subject, 'source_ip', source_ip, 'reason', reason, 'ticket', ticket,
-       'grant', grant_id, 'grant_use', grant_use, 'policy_digest', policy_digest, 'access_key_id', access_key_id,
-       'expires_at', expires_at, 'error_code', error_code) AS view
-     FROM writ.issuance ${where.sql()} ORDER BY entry_idx DESC LIMIT ${where.add(page.limit)}`,
+  where.equals('i.issuance_id', filter.id)
+  where.equals('i.agent', filter.agent)
+  where.equals('e.human', filter.human)
+  where.equals('i.environment', filter.environment)
+  where.equals('i.state', filter.state)
+  where.equals('i.grant_id', filter.grant)
+  where.equals('i.access_key_id', filter.access_key)
+  where.below('i.entry_idx', page.before)
+  const rows = await database.query<IssuanceRow>(
+    `SELECT jsonb_build_object('issuance', i.issuance_id, 'entry', i.entry_idx, 'at', i.at, 'state', i.state,
+       'agent', i.agent, 'environment', i.environment, 'role', i.role_arn, 'sensitivity', i.sensitivity,
+       'scopes', i.scopes, 'grant', i.grant_id, 'grant_use', i.grant_use, 'policy_digest', i.policy_digest,
+       'access_key_id', i.access_key_id, 'expires_at', i.expires_at, 'not_after', i.not_after,
+       'error_code', i.error_code) AS view, convert_from(e.body, 'UTF8') AS body, e.personal, e.salt
+     FROM writ.issuance i LEFT JOIN writ.entry e ON e.idx = i.entry_idx
+     ${where.sql()} ORDER BY i.entry_idx DESC LIMIT ${where.add(page.limit)}`,
     where.values,
   )
-  return rows.map((row) => row.view)
+  return rows.map(issuanceView)
+}
+
+interface IssuanceRow {
+  readonly view: Omit<IssuanceView, keyof PersonalView>
+  /** Null once the entry is archived. */
+  readonly body: string | null
+  readonly personal: Buffer | null
+  readonly salt: Buffer | null
+}
+
+function issuanceView({ view, body, personal, salt }: IssuanceRow): IssuanceView {
+  const { state, data } =
+    body === null
+      ? ({ state: 'erased', data: null } as const)
+      : readPersonal(JSON.parse(body), personal, salt)
+  const say = (name: string) => (typeof data?.[name] === 'string' ? data[name] : null)
+  return {
+    ...view,
+    personal_data: state,
+    human: say('human'),
+    human_how: say('human_how'),
+    subject: say('subject'),
+    source_ip: say('source_ip'),
+    reason: say('reason'),
+    ticket: say('ticket'),
+  }
 }
 
 export interface EventFilter {
@@ -84,7 +118,10 @@ export interface EventView {
   readonly leaf_hash: string
   /** How often the same was refused again shortly after; on denials. */
   readonly repeats: number | null
-  readonly body: unknown
+  readonly body: Readonly<Record<string, unknown>>
+  readonly personal_data: PersonalState
+  /** What the entry says of people, checked against the body's hash of it. */
+  readonly personal: Readonly<Record<string, unknown>> | null
 }
 
 /** A page of log entries, newest first. */
@@ -104,18 +141,33 @@ export async function listEvents(
   where.equals('e.grant_id', filter.grant)
   where.equals('e.code', filter.code)
   where.below('e.idx', page.before)
-  const rows = await database.query<{ idx: string; leaf: string; body: string; repeats: number | null }>(
-    `SELECT e.idx, encode(e.leaf_hash, 'hex') AS leaf, convert_from(e.body, 'UTF8') AS body, d.repeats
+  const rows = await database.query<EventRow>(
+    `SELECT e.idx, encode(e.leaf_hash, 'hex') AS leaf, convert_from(e.body, 'UTF8') AS body, d.repeats, e.personal, e.salt
      FROM writ.entry e LEFT JOIN writ.denial d ON d.entry_idx = e.idx
      ${where.sql()} ORDER BY e.idx DESC LIMIT ${where.add(page.limit)}`,
     where.values,
   )
-  return rows.map((row) => ({
-    index: Number(row.idx),
-    leaf_hash: row.leaf,
-    repeats: row.repeats,
-    body: JSON.parse(row.body),
-  }))
+  return rows.map((row) => {
+    const body = JSON.parse(row.body) as Readonly<Record<string, unknown>>
+    const { state, data } = readPersonal(body, row.personal, row.salt)
+    return {
+      index: Number(row.idx),
+      leaf_hash: row.leaf,
+      repeats: row.repeats,
+      body,
+      personal_data: state,
+      personal: data,
+    }
+  })
+}
+
+interface EventRow {
+  readonly idx: string
+  readonly leaf: string
+  readonly body: string
+  readonly repeats: number | null
+  readonly personal: Buffer | null
+  readonly salt: Buffer | null
 }
 
 /** What one line of an export holds: enough to hash the entry again and find its place. */
@@ -124,6 +176,9 @@ export interface ExportedEntry {
   /** The exact text that was hashed. */
   readonly body: string
   readonly leaf_hash: string
+  /** Exact text and salt (hex) of the personal part; only in exports that ask for it, where it is not erased. */
+  readonly personal?: string
+  readonly salt?: string
 }
 
 const EXPORT_PAGE = 500
@@ -133,18 +188,32 @@ export async function* exportEntries(
   database: Database,
   from: number,
   to: number,
+  personalToo: boolean,
 ): AsyncGenerator<ExportedEntry> {
   for (let next = from; next < to; ) {
-    const rows = await database.query<{ idx: string; body: string; leaf: string }>(
-      `SELECT idx, convert_from(body, 'UTF8') AS body, encode(leaf_hash, 'hex') AS leaf
+    const rows = await database.query<ExportRow>(
+      `SELECT idx, convert_from(body, 'UTF8') AS body, encode(leaf_hash, 'hex') AS leaf,
+         CASE WHEN $4 AND salt IS NOT NULL THEN convert_from(personal, 'UTF8') END AS personal,
+         CASE WHEN $4 THEN encode(salt, 'hex') END AS salt
        FROM writ.entry WHERE idx >= $1 AND idx < $2 ORDER BY idx LIMIT $3`,
-      [next, to, EXPORT_PAGE],
+      [next, to, EXPORT_PAGE, personalToo],
     )
-    for (const { idx, body, leaf } of rows) yield { index: Number(idx), body, leaf_hash: leaf }
+    for (const { idx, body, leaf, personal, salt } of rows) {
+      const beside = personal === null || salt === null ? {} : { personal, salt }
+      yield { index: Number(idx), body, leaf_hash: leaf, ...beside }
+    }
     // A gap would end it early, and whoever verifies the export says so.
     if (rows.length === 0) return
     next = Number(rows.at(-1)?.idx) + 1
   }
+}
+
+interface ExportRow {
+  readonly idx: string
+  readonly body: string
+  readonly leaf: string
+  readonly personal: string | null
+  readonly salt: string | null
 }
 
 /** How many entries there are. */

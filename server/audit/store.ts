@@ -17,6 +17,14 @@ export function appendTo(database: Database): AppendBatch {
   }
 }
 
+/**
+ * Makes sure that the log has partitions to grow into: two million entries ahead, which is minutes at the very
+ * fastest. Without one nothing can be recorded, and nothing is issued.
+ */
+export async function makePartitions(database: Database): Promise<void> {
+  await database.query('SELECT writ.make_partitions(2)')
+}
+
 /** Marks intents older than `afterSeconds` without outcome as abandoned; answers how many rows it closed. */
 export async function sweep(database: Database, afterSeconds: number): Promise<number> {
   const rows = await database.query<{ n: number }>('SELECT writ.sweep(make_interval(secs => $1)) AS n', [

@@ -1,3 +1,4 @@
+import { denialKey } from '../audit/items.js'
 import { type ErrorCode, WritError } from '../errors.js'
 import type { Identity, Operator, PolicySet } from '../types.js'
 import { freshTokenProof } from './proof.js'
@@ -107,7 +108,7 @@ async function recordRefusal(
   await deps.record({
     op: 'denial',
     kind: 'operator.refused',
-    key: JSON.stringify(['decision', operator.name, request.id, decision, code]),
+    key: denialKey('decision', operator.name, request.id, decision, code),
     fields: {
       agent: request.agent,
       environment: request.environment,
@@ -115,7 +116,8 @@ async function recordRefusal(
       request_id: request.id,
       code,
     },
-    payload: { decision, detail: message, issuer: identity.issuer, subject: identity.subject },
+    payload: { decision, detail: message, issuer: identity.issuer },
+    personal: { subject: identity.subject },
   })
 }
 

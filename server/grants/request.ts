@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
-import type { RecordItem } from '../audit/items.js'
+import { denialKey, type RecordItem } from '../audit/items.js'
 import type { Database } from '../db/pool.js'
 import { decide } from '../decision/decide.js'
 import { type ErrorCode, WritError } from '../errors.js'
-import { permissionsOf } from '../issuance/plan.js'
+import { actionsOf, permissionsOf } from '../issuance/plan.js'
 import type { Agent, CredentialRequest, Identity, NeedsGrant, OnBehalfOf, PolicySet } from '../types.js'
 import { callGrantFunction } from './store.js'
 
@@ -57,7 +57,7 @@ export async function openGrantRequest(
     await deps.record({
       op: 'denial',
       kind: 'grant_request.refused',
-      key: JSON.stringify(['grant', agentName, request.environment, request.scopes, decision.refusal.code]),
+      key: denialKey('grant', agentName, request.environment, request.scopes, decision.refusal.code),
       fields: { agent: agentName, environment: request.environment, code: decision.refusal.code },
       payload: { scopes: request.scopes, detail: decision.refusal.detail, policy_digest: policySet.digest },
     })
@@ -93,7 +93,9 @@ export async function openGrantRequest(
     {
       ...content,
       id: deps.newId(),
+      tier: decision.environment.tier,
       account: decision.environment.account,
+      actions: actionsOf(decision.scopes),
       role_arn: decision.roleArn,
       permissions: rendered.statements,
       approvals_needed: decision.approvalsNeeded,

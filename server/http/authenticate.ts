@@ -1,7 +1,9 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import type { DenialItem, RecordItem } from '../audit/items.js'
+import { type DenialItem, denialKey, type RecordItem } from '../audit/items.js'
+import { seenFrom } from '../audit/personal.js'
 import { WritError } from '../errors.js'
 import type { Agent, Identity, Operator, OperatorRole, PolicySet } from '../types.js'
+import type { SignIns } from './sign-ins.js'
 
 export interface AgentCaller {
   readonly agent: Agent
@@ -25,6 +27,7 @@ export interface AuthDeps {
   ) => Promise<Identity>
   readonly policySet: () => PolicySet
   readonly record: RecordItem
+  readonly signIns: SignIns
 }
 
 /**
@@ -109,6 +112,7 @@ async function authenticateOperator(
     await deps.record(refusedIdentity('operator.refused', 'operator_role', identity, request, operator.name))
     throw new WritError('operator_role', `This needs the role ${roles.join(' or ')}.`)
   }
+  await deps.signIns(operator, identity, request)
   return { operator, identity, policySet }
 }
 
@@ -122,14 +126,14 @@ function refusedIdentity(
   return {
     op: 'denial',
     kind,
-    key: JSON.stringify([kind, code, identity.issuer, identity.subject]),
+    key: denialKey(kind, code, identity.issuer, identity.subject),
     fields: { code, ...(operator === undefined ? {} : { operator }) },
     payload: {
       request: request.id,
       issuer: identity.issuer,
-      subject: identity.subject,
-      source_ip: request.ip,
       path: request.routeOptions.url ?? '',
     },
+    personal: { subject: identity.subject, source_ip: request.ip },
+    seen: seenFrom(request.ip),
   }
 }

@@ -76,22 +76,27 @@ export const logRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (app, 
         ...common,
         summary:
           'Entries in order as NDJSON, whole: index, the exact text that was hashed, leaf hash. Recorded',
-        querystring: z.object({ from: index.default(0), to: index.optional() }),
+        querystring: z.object({
+          from: index.default(0),
+          to: index.optional(),
+          personal: z.stringbool().default(false).describe('also what lies beside the log, with its salt'),
+        }),
       },
     },
     async (request, reply) => {
       const { operator } = callerOf(request)
-      const { from } = request.query
+      const { from, personal } = request.query
       const to = Math.min(request.query.to ?? Number.POSITIVE_INFINITY, await logSize(deps.database))
       // Before the first line leaves: who took the record along is part of it.
       await deps.auth.record({
         op: 'event',
         kind: 'log.exported',
         fields: { operator: operator.name },
-        payload: { from, to, request: request.id },
+        payload: { from, to, request: request.id, personal_data: personal, format: 'whole' },
       })
       const lines = async function* () {
-        for await (const entry of exportEntries(deps.database, from, to)) yield `${JSON.stringify(entry)}\n`
+        for await (const entry of exportEntries(deps.database, from, to, personal))
+          yield `${JSON.stringify(entry)}\n`
       }
       return reply
         .type('application/x-ndjson')

@@ -9,6 +9,12 @@ import { agentName, environmentName, pageQuery, recordId } from './schemas.js'
 
 const issuanceState = z.enum(['intended', 'issued', 'failed', 'abandoned'])
 
+const personalState = z
+  .enum(['none', 'shown', 'erased', 'altered'])
+  .describe(
+    '`erased` by `writ audit redact`; `altered` does not match the hash in the body, and is not shown',
+  )
+
 const issuance = z.object({
   issuance: z.string(),
   entry: z.number().int(),
@@ -21,15 +27,17 @@ const issuance = z.object({
   scopes: z.array(z.string()).readonly(),
   human: z.string().nullable(),
   human_how: z.string().nullable(),
-  subject: z.string(),
+  subject: z.string().nullable(),
   source_ip: z.string().nullable(),
-  reason: z.string(),
+  reason: z.string().nullable(),
   ticket: z.string().nullable(),
+  personal_data: personalState,
   grant: z.string().nullable(),
   grant_use: z.number().int().nullable(),
   policy_digest: z.string(),
   access_key_id: z.string().nullable(),
   expires_at: z.string().nullable(),
+  not_after: z.string(),
   error_code: z.string().nullable(),
 })
 
@@ -37,7 +45,9 @@ const event = z.object({
   index: z.number().int(),
   leaf_hash: z.string(),
   repeats: z.number().int().nullable(),
-  body: z.unknown(),
+  body: z.record(z.string(), z.unknown()),
+  personal_data: personalState,
+  personal: z.record(z.string(), z.unknown()).nullable(),
 })
 
 const anyText = z.string().min(1).max(200).optional()

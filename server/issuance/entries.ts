@@ -1,7 +1,8 @@
-import type { DenialItem, IntentItem } from '../audit/items.js'
+import { type DenialItem, denialKey, type IntentItem } from '../audit/items.js'
+import { type Personal, type Seen, seenFrom } from '../audit/personal.js'
 import type { Allow, CredentialRequest, Identity, PolicySet, Refusal } from '../types.js'
 import type { Caller } from './network.js'
-import { type SessionPlan, verifiedHuman } from './plan.js'
+import { actionsOf, type SessionPlan } from './plan.js'
 
 /** One agent asking for one thing, over a verified identity. */
 export interface Asking {
@@ -13,6 +14,9 @@ export interface Asking {
   readonly requestId: string
 }
 
+/** The tag that names a human; the record keeps it with the personal data. */
+const HUMAN_TAG = 'writ:human'
+
 /** What the record says before AWS is asked. */
 export function intentOf(
   asking: Asking,
@@ -21,70 +25,79 @@ export function intentOf(
   plan: SessionPlan,
   issuanceId: string,
 ): IntentItem {
-  const { identity, request, caller, requestId } = asking
-  const human = identity.onBehalfOf
+  const { identity, request, requestId } = asking
+  const { policy, tags, sourceIdentity } = plan.assume
+  const namesCaller = allow.network?.kind === 'caller'
   return {
     op: 'intent',
     issuance_id: issuanceId,
     agent: asking.agent,
     environment: request.environment,
+    tier: allow.environment.tier,
     role_arn: allow.roleArn,
     scopes: request.scopes,
     policy_digest: policySet.digest,
     permissions_sha256: plan.permissionsSha256,
     not_after: plan.notAfter.toISOString(),
-    ...(human === undefined ? {} : { human: human.human, human_how: human.how }),
-    issuer: identity.issuer,
-    subject: identity.subject,
-    source_ip: caller.ip,
-    reason: request.reason,
-    ...(request.ticket === undefined ? {} : { ticket: request.ticket }),
     ...(allow.grant === undefined ? {} : { grant_id: allow.grant.id }),
     payload: {
       request: requestId,
-      tier: allow.environment.tier,
       account: allow.environment.account,
       role_arn: allow.roleArn,
       scopes: request.scopes,
       policy_digest: policySet.digest,
       permissions_sha256: plan.permissionsSha256,
-      session_policy: plan.assume.policy,
-      tags: plan.assume.tags,
-      source_identity: plan.assume.sourceIdentity,
+      ...(namesCaller ? {} : { session_policy: policy }),
+      tags: Object.fromEntries(Object.entries(tags).filter(([key]) => key !== HUMAN_TAG)),
+      source_identity: sourceIdentity,
       not_after: plan.notAfter.toISOString(),
       issuer: identity.issuer,
-      subject: identity.subject,
-      source_ip: caller.ip,
-      reason: request.reason,
-      ...(request.ticket === undefined ? {} : { ticket: request.ticket }),
-      ...(human === undefined ? {} : { human_how: human.how }),
-      ...(verifiedHuman(identity) === undefined ? { human_unverified: human !== undefined } : {}),
     },
+    personal: { ...personalOf(asking), ...(namesCaller ? { session_policy: policy } : {}) },
+    seen: { ...seenFrom(asking.caller.ip), scopes: request.scopes, actions: actionsOf(allow.scopes) },
   }
 }
 
 /** What the record says of a refusal. */
 export function denialOf(asking: Asking, policySet: PolicySet, refusal: Refusal): DenialItem {
-  const { agent, identity, request, caller, requestId } = asking
+  const { agent, identity, request, requestId } = asking
+  const tier = policySet.environments.get(request.environment)?.tier
   return {
     op: 'denial',
     kind: 'issuance.denied',
-    key: JSON.stringify([agent, identity.subject, request.environment, request.scopes, refusal.code]),
+    key: denialKey(agent, identity.subject, request.environment, request.scopes, refusal.code),
     fields: {
       agent,
       environment: request.environment,
+      ...(tier === undefined ? {} : { tier }),
       code: refusal.code,
-      ...(identity.onBehalfOf === undefined ? {} : { human: identity.onBehalfOf.human }),
     },
     payload: {
       request: requestId,
       scopes: request.scopes,
       policy_digest: policySet.digest,
       issuer: identity.issuer,
-      subject: identity.subject,
-      source_ip: caller.ip,
-      reason: request.reason,
       detail: refusal.detail,
     },
+    personal: personalOf(asking),
+    seen: { ...seenFrom(asking.caller.ip), ...knownScopes(policySet, request.scopes) },
   }
+}
+
+/** What an entry about this agent's asking says of people. */
+export function personalOf({ identity, request, caller }: Asking): Personal {
+  const human = identity.onBehalfOf
+  return {
+    subject: identity.subject,
+    source_ip: caller.ip,
+    reason: request.reason,
+    ...(request.ticket === undefined ? {} : { ticket: request.ticket }),
+    ...(human === undefined ? {} : { human: human.human, human_how: human.how }),
+  }
+}
+
+/** Only names that policy knows: an agent that makes up names must not fill the table of scope sets. */
+function knownScopes(policySet: PolicySet, names: readonly string[]): Seen {
+  const scopes = names.map((name) => policySet.scopes.get(name)).filter((scope) => scope !== undefined)
+  return scopes.length < names.length ? {} : { scopes: names, actions: actionsOf(scopes) }
 }

@@ -1,4 +1,5 @@
 import type { RecordItem } from '../audit/items.js'
+import { seenFrom } from '../audit/personal.js'
 import { decide } from '../decision/decide.js'
 import { WritError } from '../errors.js'
 import type {
@@ -11,7 +12,7 @@ import type {
   PolicySet,
   Refusal,
 } from '../types.js'
-import { type Asking, denialOf, intentOf } from './entries.js'
+import { type Asking, denialOf, intentOf, personalOf } from './entries.js'
 import { type LiveSession, type LiveSessions, sessionKey } from './live-sessions.js'
 import { type PlanSettings, planSession, type SessionPlan } from './plan.js'
 
@@ -87,13 +88,15 @@ export async function issueCredentials(
   const intent = await deps.record(intentOf(asking, policySet, decision, plan, issuanceId))
   if (intent.status === 'refused') return overtaken(intent.code, decision)
 
+  const human = identity.onBehalfOf?.human
+  const seen = human === undefined ? {} : { seen: { human } }
   let session: AssumedSession
   try {
     session = await deps.assumeRole(plan.assume)
   } catch (error) {
     // If this cannot be recorded either, the sweep closes the intent: the answer is an error both ways.
     const code = error instanceof WritError ? error.code : 'internal'
-    await deps.record({ op: 'outcome', issuance_id: issuanceId, state: 'failed', error_code: code })
+    await deps.record({ op: 'outcome', issuance_id: issuanceId, state: 'failed', error_code: code, ...seen })
     throw error
   }
 
@@ -110,6 +113,7 @@ export async function issueCredentials(
     ...(session.packedPolicyPercent === undefined
       ? {}
       : { packed_policy_percent: session.packedPolicyPercent }),
+    ...seen,
   })
   // Revoked meanwhile, or swept while AWS was slow: the session exists, is recorded, and reaches nobody.
   if (outcome.status === 'refused') return overtaken(outcome.code, decision)
@@ -140,7 +144,9 @@ async function deliver(
     op: 'delivery',
     issuance_id: issuanceId,
     agent: asking.agent,
-    payload: { source_ip: asking.caller.ip, request: asking.requestId, reason: asking.request.reason },
+    payload: { request: asking.requestId },
+    personal: personalOf(asking),
+    seen: seenFrom(asking.caller.ip),
   })
   if (verdict.status === 'refused') return undefined
   return { outcome: 'delivered', issuanceId, entry: verdict.index, session, expiresAt, allow, plan }

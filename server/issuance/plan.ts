@@ -1,5 +1,13 @@
 import { renderPermissions } from '../policy/render.js'
-import type { Allow, AssumeRoleInput, Identity, NeedsGrant, PolicyStatement, Refusal } from '../types.js'
+import type {
+  Allow,
+  AssumeRoleInput,
+  Identity,
+  NeedsGrant,
+  PolicyStatement,
+  Refusal,
+  Scope,
+} from '../types.js'
 import { bindNetwork, type Caller } from './network.js'
 import { SESSION_POLICY_LIMIT, sessionPolicy } from './session-policy.js'
 
@@ -105,8 +113,14 @@ export function permissionsOf(
   return { refusal: { code: 'claim_unusable', detail: rendered.detail } }
 }
 
+/** Every action of some scopes as their documents wrote it, sorted. */
+export function actionsOf(scopes: readonly Scope[]): readonly string[] {
+  const actions = scopes.flatMap(({ statements }) => statements.flatMap((statement) => statement.actions))
+  return [...new Set(actions)].sort()
+}
+
 /** Only what a token proved goes into AWS's trail; what the caller wrote stays in our record. */
-export function verifiedHuman(identity: Identity): string | undefined {
+function verifiedHuman(identity: Identity): string | undefined {
   const { onBehalfOf } = identity
   return onBehalfOf === undefined || onBehalfOf.how === 'self-claimed' ? undefined : onBehalfOf.human
 }

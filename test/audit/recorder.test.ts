@@ -117,7 +117,7 @@ t.test(
     const { broker, owner, append } = await testLedger(t)
     const recorder = createRecorder((items) => append(...items))
     await Promise.all(Array.from({ length: 500 }, () => recorder.record(intentItem({ role_arn: READ_ROLE }))))
-    const poison = intentItem({ role_arn: READ_ROLE, reason: 'nul \u0000' })
+    const poison = intentItem({ role_arn: READ_ROLE, payload: { text: 'nul \u0000' } })
     const mixed = await Promise.allSettled([
       recorder.record(intentItem({ role_arn: READ_ROLE })),
       recorder.record(poison),
@@ -143,6 +143,6 @@ t.test(
     const [one] = await append(once)
     const [two] = await append(once)
     t.strictSame(two, { ...one, grant_use: null }, 'the stored verdict')
-    await failsWith(t, append({ ...once, reason: 'another' }), 'WR006', 'an id is for one request')
+    await failsWith(t, append({ ...once, payload: { other: true } }), 'WR006', 'an id is for one request')
   },
 )

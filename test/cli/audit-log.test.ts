@@ -22,7 +22,8 @@ t.test('the record proven from the command line', { timeout: 120_000 }, async (t
   const log = join(folder, 'copy')
   cpSync(join(broker.dataDir, 'log'), log, { recursive: true })
   const whole = await writ(['audit', 'verify', log, '--key', key, '--json'])
-  t.match(whole, { code: 0, json: { verified: 'log', size: broker.publishing?.checkpointer.size() } })
+  const [, size] = readFileSync(join(log, 'checkpoint'), 'utf8').split('\n')
+  t.match(whole, { code: 0, json: { verified: 'log', size: Number(size) } })
 
   const out = join(folder, 'log.ndjson')
   const exported = await writ(['audit', 'export', '--as', 'carol', '--out', out, '--json'])

@@ -106,9 +106,21 @@ t.test('an identity that is nobody, or two', async (t) => {
   const { body } = await broker.call('GET', '/v1/events?limit=10', carol)
   t.match(
     body.items.map((item: { body: { kind: string } }) => item.body.kind),
-    ['operator.refused', 'identity.refused'],
-    'and both are recorded',
+    ['operator.signed_in', 'operator.refused', 'identity.refused'],
+    'and both are recorded, as is the first use of the token that reads this',
   )
+  const signedIn = body.items[0]
+  t.match(signedIn, {
+    body: { operator: 'carol' },
+    personal: { subject: 'operator:carol', source_ip: '127.0.0.1' },
+    personal_data: 'shown',
+  })
+  t.notMatch(JSON.stringify(signedIn.body), /127\.0\.0\.1|operator:carol/, 'and the log itself does not say')
+  const signIns = await broker.call('GET', '/v1/events?kind=operator.signed_in', carol)
+  t.equal(signIns.body.items.length, 1, 'once a token')
+  await broker.call('GET', '/v1/events', await broker.operatorToken('carol', { authTime: new Date(1e12) }))
+  const more = await broker.call('GET', '/v1/events?kind=operator.signed_in', carol)
+  t.equal(more.body.items.length, 2)
   t.equal((await broker.call('GET', '/v1/whoami', await broker.agentToken('nobody'))).status, 403)
   const again = await broker.call('GET', '/v1/events?kind=identity.refused', carol)
   t.match(again.body.items, [{ repeats: 1 }], 'a repeat is counted on the same entry')

@@ -9,6 +9,7 @@ import { type LocalTokenRequest, loadLocalIssuer } from '../../server/identity/l
 import type { IssueDeps } from '../../server/issuance/issue.js'
 import { createLog } from '../../server/log.js'
 import { packageRoot } from '../../server/paths.js'
+import { bodyProblems } from './bodies.js'
 import { dump } from './dump.js'
 import { type TestDatabase, testDatabase } from './postgres.js'
 
@@ -61,8 +62,10 @@ export async function startTestBroker(t: Test, options: TestBrokerOptions = {}):
     await broker.close()
     // Whatever the test was about: what was handed out may have gone nowhere else.
     const rows = await dump(sql.superuserUrl).catch(() => '')
-    findLeaks(secrets, { log: logged.join(''), database: rows, errors: errors.join('') })
+    const [malformed] = await bodyProblems(sql.superuserUrl).catch(() => [])
     await rm(dataDir, { recursive: true, force: true })
+    findLeaks(secrets, { log: logged.join(''), database: rows, errors: errors.join('') })
+    if (malformed !== undefined) throw new Error(`an entry is not of its kind: ${malformed}`)
   })
   const { localAws } = broker
   if (localAws === undefined) throw new Error('local mode without a local AWS')

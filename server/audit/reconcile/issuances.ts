@@ -23,6 +23,8 @@ const issuanceItem = z.object({
 const eventItem = z.object({
   index: z.number(),
   body: z.looseObject({ kind: z.string(), at: instant }),
+  /** A policy that names the caller's address lies beside the body; unknown here once it is erased. */
+  personal: z.looseObject({ session_policy: z.string().optional() }).nullish(),
 })
 const intendedBody = z.looseObject({
   issuance_id: z.string(),
@@ -78,11 +80,11 @@ export class BookBuilder {
   #addEvent(item: object): string | undefined {
     const read = eventItem.safeParse(item)
     if (!read.success) return sayIssue('an event', read.error)
-    const { body } = read.data
+    const { body, personal } = read.data
     if (body.kind === 'issuance.intended') {
       const intended = intendedBody.safeParse(body)
       if (!intended.success) return sayIssue('an event issuance.intended', intended.error)
-      const { issuance_id, not_after, session_policy } = intended.data
+      const { issuance_id, not_after, session_policy = personal?.session_policy } = intended.data
       const cidrs = session_policy === undefined ? undefined : boundTo(session_policy)
       this.#more.set(issuance_id, {
         ...(not_after === undefined ? {} : { notAfter: Date.parse(not_after) }),

@@ -21,7 +21,7 @@ export function readEntry(body: Buffer, index: number, notBefore = ''): LogEntry
   const entry = parse(body)
   if (!isRecord(entry)) throw wrong('entry_malformed', index, 'is not a JSON object')
   const { v, index: own, at, kind } = entry
-  if (v !== 1) throw wrong('entry_version', index, 'is of an unknown version')
+  if (v !== 1 && v !== 2) throw wrong('entry_version', index, 'is of an unknown version')
   if (own !== index) throw wrong('entry_index', index, 'names another index')
   if (typeof kind !== 'string' || kind === '') throw wrong('entry_malformed', index, 'has no kind')
   if (typeof at !== 'string' || !AT.test(at)) throw wrong('entry_malformed', index, 'has no time')

@@ -3,6 +3,7 @@ import { ProofError } from '../merkle/error.js'
 import { HASH_BYTES, MAX_BODY_BYTES, parseBase64 } from '../merkle/hash.js'
 import type { VerifierKey } from '../merkle/keys.js'
 import { type ReadFile, readTile, TILE_WIDTH, tileAt } from '../merkle/tiles.js'
+import { commitment } from '../personal.js'
 import type { Verified } from './tiles.js'
 import { type OnEntry, Walk } from './walk.js'
 
@@ -34,8 +35,12 @@ export async function verifyExport(
   if (head.size === 0) walk.agree(head, 'checkpoint')
   for await (const line of lines) {
     const index = walk.size
-    const { body, leaf } = readLine(line, index)
-    walk.next(body, { hashes: leaf, at: 0 })
+    const { body, leaf, beside } = readLine(line, index)
+    const entry = walk.next(body, { hashes: leaf, at: 0 })
+    if (beside !== undefined && beside !== entry.personal) {
+      const detail = `What lies beside entry ${index} is not what was recorded.`
+      throw new ProofError('personal_mismatch', detail, { index })
+    }
     if (options.tiles !== undefined && index < head.size) {
       if (index % TILE_WIDTH === 0)
         published = (await readTile(options.tiles, tileAt(0, index, head.size))).data
@@ -54,8 +59,15 @@ export async function verifyExport(
   return { origin, size, root, checkpoints: 1, beyond: walk.size - size }
 }
 
-function readLine(line: string, index: number): { body: Buffer; leaf: Buffer } {
-  const { index: own, body: text, body_base64: base64, leaf_hash: hex } = parse(line)
+interface Line {
+  readonly body: Buffer
+  readonly leaf: Buffer
+  /** The hash that the body must name, when the line has the personal part. */
+  readonly beside?: string
+}
+
+function readLine(line: string, index: number): Line {
+  const { index: own, body: text, body_base64: base64, leaf_hash: hex, personal, salt } = parse(line)
   if (own !== index) {
     throw new ProofError('entry_missing', `Entry ${index} is not in its line.`, { index })
   }
@@ -71,7 +83,12 @@ function readLine(line: string, index: number): { body: Buffer; leaf: Buffer } {
   if (body === undefined || typeof hex !== 'string' || !/^[0-9a-f]{64}$/.test(hex)) {
     throw new ProofError('export_malformed', `The line of entry ${index} is not a complete entry.`, { index })
   }
-  return { body, leaf: Buffer.from(hex, 'hex') }
+  const leaf = Buffer.from(hex, 'hex')
+  if (personal === undefined && salt === undefined) return { body, leaf }
+  if (typeof personal !== 'string' || typeof salt !== 'string' || !/^[0-9a-f]{32}$/.test(salt)) {
+    throw new ProofError('export_malformed', `The personal part of entry ${index} is not whole.`, { index })
+  }
+  return { body, leaf, beside: commitment(Buffer.from(salt, 'hex'), Buffer.from(personal)).toString('hex') }
 }
 
 function parse(line: string): Readonly<Record<string, unknown>> {

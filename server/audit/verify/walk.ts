@@ -24,7 +24,7 @@ export class Walk {
   }
 
   /** `published` holds the hash that the leaf must have, at position `at`. */
-  next(body: Buffer, published?: { hashes: Buffer; at: number }, onNode?: OnNode): Buffer {
+  next(body: Buffer, published?: { hashes: Buffer; at: number }, onNode?: OnNode): LogEntry {
     const index = this.#range.size
     const leaf = leafHash(body)
     if (published !== undefined) {
@@ -37,7 +37,7 @@ export class Walk {
     this.#lastAt = entry.at
     this.#range.append(leaf, onNode)
     this.#onEntry?.(entry)
-    return leaf
+    return entry
   }
 
   /** Compares a checkpoint of the present size. */

@@ -137,7 +137,7 @@ t.test('the entry itself must be one of its position', async (t) => {
     code(formatProof({ extra: body, index: 0, path: [], checkpoint: checkpointOf(leafOf(body), 1) }))
   t.equal(alone(bodyOf(0)), 'passed')
   t.equal(alone(bodyOf(1)), 'entry_index')
-  t.equal(alone(bodyOf(0, { v: 2 })), 'entry_version')
+  t.equal(alone(bodyOf(0, { v: 3 })), 'entry_version')
   t.equal(alone(Buffer.from('{')), 'entry_malformed')
 })
 
