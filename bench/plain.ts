@@ -3,9 +3,11 @@ import { createPool, type Database, type Log } from '../server/db/pool.js'
 
 export const silent: Log = { info: () => undefined, warn: () => undefined, error: () => undefined }
 
-/** As the broker's own pool: 20 connections. */
+/** Connections, as in the broker's own pool. */
+export const POOL = 20
+
 export function openPool(connectionString: string): Database {
-  return createPool({ connectionString, applicationName: 'writ bench', log: silent, max: 20 })
+  return createPool({ connectionString, applicationName: 'writ bench', log: silent, max: POOL })
 }
 
 /** What the floors write to: no index but its key, no checks. */

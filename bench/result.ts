@@ -40,7 +40,7 @@ function shown(cell: Cell): string {
 }
 
 /** Sizes are whole and shown in full; of a measurement three digits are more than it repeats. */
-function shortened(value: number): string {
+export function shortened(value: number): string {
   if (Number.isInteger(value)) return value.toLocaleString('en')
   if (value >= 100) return Math.round(value).toLocaleString('en')
   return value.toPrecision(value < 1 ? 2 : 3)

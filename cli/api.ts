@@ -46,7 +46,8 @@ export interface GrantRequest {
   readonly environment: string
   readonly account: string
   readonly scopes: readonly string[]
-  readonly reason: string
+  /** Null once erased. */
+  readonly reason: string | null
   readonly ticket: string | null
   readonly on_behalf_of: { readonly human: string; readonly how: string } | null
   readonly requested_by: string
@@ -100,14 +101,17 @@ export interface Issuance {
   readonly state: string
   readonly agent: string
   readonly environment: string
+  readonly tier: string | null
   readonly role: string
   readonly sensitivity: string
   readonly scopes: readonly string[]
   readonly human: string | null
   readonly human_how: string | null
-  readonly subject: string
+  readonly subject: string | null
   readonly source_ip: string | null
-  readonly reason: string
+  /** Null once erased or archived, as is everything that names somebody. */
+  readonly reason: string | null
+  readonly personal_data: 'none' | 'shown' | 'erased' | 'archived' | 'altered'
   readonly ticket: string | null
   readonly grant: string | null
   readonly grant_use: number | null
@@ -126,8 +130,9 @@ export interface LogEvent {
 
 export interface Page<T> {
   readonly items: readonly T[]
-  /** Goes into `before` for the next page. */
+  /** Goes into `before` for the next page. A page may be short, or empty, and have one. */
   readonly next: string | null
+  readonly total?: { readonly count: number; readonly exact: boolean }
 }
 
 export interface WhoAmI {

@@ -164,7 +164,7 @@ async function readTheRecord(stage: Stage, { granted, write, refusals }: Played,
     say,
     `Issuance ${issuance.issuance}: ${issuance.agent}, ${issuance.scopes.join(', ')} in ${issuance.environment}, access key ${issuance.access_key_id}`,
   )
-  told(say, `Why: ${JSON.stringify(clean(issuance.reason))}, on grant ${grant}`)
+  told(say, `Why: ${JSON.stringify(clean(issuance.reason ?? ''))}, on grant ${grant}`)
 
   const kinds = async (query: Record<string, string>) => {
     const page = await carol.get<Page<LogEvent>>('/v1/events', query)

@@ -12,6 +12,7 @@ import { policyCommands } from './commands/policy.js'
 import { recordCommands } from './commands/record.js'
 import { requestCommands } from './commands/request.js'
 import { serveCommands } from './commands/serve.js'
+import { webhookCommands } from './commands/webhooks.js'
 import { CLIENT_VARIABLES } from './environment.js'
 import { EXIT_MEANINGS } from './exit.js'
 
@@ -33,6 +34,7 @@ export function buildProgram(): Command {
   program.commandsGroup('Operators and security:')
   grantCommands(program)
   recordCommands(program)
+  webhookCommands(program)
   auditCommands(program)
   program.commandsGroup('Running a broker:')
   serveCommands(program)

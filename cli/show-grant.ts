@@ -25,7 +25,7 @@ export function showRequest(request: GrantRequest): string {
     ],
     ['Approvals', `${approvals(request)} of ${request.approvals_needed}`],
     ['Ticket', request.ticket],
-    ["Reason (agent's own words)", JSON.stringify(request.reason)],
+    ["Reason (agent's own words)", request.reason === null ? 'erased' : JSON.stringify(request.reason)],
     [
       'Decisions',
       decisions.length === 0

@@ -11,7 +11,7 @@ export interface Held {
 }
 
 export interface Faults {
-  /** The next `times` calls of a query action (`AssumeRole` unless named) fail this way. */
+  /** The next `times` calls of an operation (`AssumeRole` unless named; also S3's: `PutObject`) fail this way. */
   readonly fail: (
     kind: keyof typeof KINDS,
     options?: { readonly action?: string; readonly times?: number },

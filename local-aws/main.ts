@@ -26,6 +26,13 @@ const CONFIG = z.strictObject({
       name: z.string(),
       account: z.string(),
       objects: z.record(z.string(), z.string()).exactOptional(),
+      versioning: z.boolean().exactOptional(),
+      objectLock: z
+        .union([
+          z.literal(true),
+          z.strictObject({ mode: z.enum(['GOVERNANCE', 'COMPLIANCE']), days: z.number().int().min(1) }),
+        ])
+        .exactOptional(),
     }),
   ),
   host: z.string().exactOptional(),

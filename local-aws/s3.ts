@@ -1,99 +1,69 @@
-import { createHash } from 'node:crypto'
 import { type Answer, AwsFault, s3Answer } from './answer.js'
 import { authorize, callerContext, refusalOf } from './authorize.js'
 import type { Call } from './request.js'
-import { listObjects, listParameters } from './s3-list.js'
-import { header } from './signature.js'
+import { listObjects } from './s3-list.js'
+import {
+  checkConditions,
+  getLockConfiguration,
+  getRetention,
+  lockHeaders,
+  putRetention,
+  refuseRemoval,
+  retentionFor,
+} from './s3-lock.js'
+import type { S3Target } from './s3-target.js'
+import {
+  getVersioning,
+  hide,
+  listVersions,
+  putVersioning,
+  removeVersion,
+  store,
+  storedObject,
+  versionHeaders,
+  versionOf,
+} from './s3-versions.js'
+import { header, query } from './signature.js'
 import type { State, StoredBucket, StoredObject } from './state.js'
 import { el } from './xml.js'
 
 /** Objects are kept in memory: this bounds what one of them takes. */
 export const MAX_OBJECT_BYTES = 5 * 1024 * 1024
 
-type Operation =
-  | 'ListBuckets'
-  | 'ListObjectsV2'
-  | 'HeadBucket'
-  | 'GetObject'
-  | 'HeadObject'
-  | 'PutObject'
-  | 'DeleteObject'
-
-/** The IAM action each call is authorised as. Service Authorization Reference, "Amazon S3". */
-const ACTIONS: Readonly<Record<Operation, string>> = {
-  ListBuckets: 's3:ListAllMyBuckets',
-  ListObjectsV2: 's3:ListBucket',
-  HeadBucket: 's3:ListBucket',
-  GetObject: 's3:GetObject',
-  HeadObject: 's3:GetObject',
-  PutObject: 's3:PutObject',
-  DeleteObject: 's3:DeleteObject',
-}
-
-const BY_METHOD: Readonly<Record<'service' | 'bucket' | 'object', Readonly<Record<string, Operation>>>> = {
-  service: { GET: 'ListBuckets' },
-  bucket: { GET: 'ListObjectsV2', HEAD: 'HeadBucket' },
-  object: { GET: 'GetObject', HEAD: 'HeadObject', PUT: 'PutObject', DELETE: 'DeleteObject' },
-}
-
-export interface S3Target {
-  readonly operation: Operation
-  readonly action: string
-  readonly bucket: string
-  readonly key: string
-}
-
-const notImplemented = (what: string): AwsFault =>
-  new AwsFault('NotImplemented', 501, `Local AWS does not implement ${what}`)
-
-/** Path-style only: `/bucket/key`. Throws NotImplemented for what would be another call on AWS. */
-export function s3Target({ raw }: Pick<Call, 'raw'>): S3Target {
-  const [, rawBucket = '', rawKey = ''] = /^\/([^/]*)\/?(.*)$/s.exec(raw.path) ?? []
-  const bucket = decode(rawBucket)
-  const key = decode(rawKey)
-  const place = bucket === '' ? 'service' : key === '' ? 'bucket' : 'object'
-  const operation = BY_METHOD[place][raw.method]
-  if (operation === undefined) throw notImplemented(`${raw.method} on a ${place}`)
-  // `?acl` or `?policy` make another call of it: never answered as if they were not there.
-  for (const [name] of raw.query)
-    if (!/^(X-Amz-.*|x-id)$/.test(name) && !(operation === 'ListObjectsV2' && listParameters.has(name)))
-      throw notImplemented(`the parameter ${name}`)
-  if (
-    operation === 'ListObjectsV2' &&
-    !raw.query.some(([name, value]) => name === 'list-type' && value === '2')
-  )
-    throw notImplemented('ListObjects version 1')
-  for (const name of ['x-amz-copy-source', 'x-amz-acl', 'x-amz-tagging', 'if-match', 'if-none-match'])
-    if (raw.headers[name] !== undefined) throw notImplemented(`the header ${name}`)
-  return { operation, action: ACTIONS[operation], bucket, key }
-}
-
-function decode(text: string): string {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    throw new AwsFault('InvalidURI', 400, "Couldn't parse the specified URI.")
-  }
-}
-
 export function answerS3(state: State, call: Call, target: S3Target): Answer {
   if (target.operation === 'ListBuckets') return listBuckets(state, call)
   const bucket = state.buckets.get(target.bucket)
   if (bucket === undefined) throw new AwsFault('NoSuchBucket', 404, 'The specified bucket does not exist')
   checkAccess(state, call, target, bucket)
-  switch (target.operation) {
+  const { operation, key } = target
+  switch (operation) {
     case 'HeadBucket':
       return { status: 200, headers: { 'x-amz-bucket-region': call.claim.region }, body: '' }
     case 'ListObjectsV2':
       return listObjects(bucket, call.raw)
+    case 'ListObjectVersions':
+      return listVersions(bucket, query(call.raw, 'prefix') ?? '')
+    case 'GetBucketVersioning':
+      return getVersioning(bucket)
+    case 'PutBucketVersioning':
+      return putVersioning(bucket, call.body)
+    case 'GetObjectLockConfiguration':
+      return getLockConfiguration(bucket)
     case 'PutObject':
-      return putObject(state, call, bucket, target.key)
+      return putObject(state, call, bucket, target)
     case 'DeleteObject':
-      bucket.objects.delete(target.key)
-      return { status: 204, headers: {}, body: '' }
+      return deleteObject(state, call, bucket, target)
+    case 'GetObjectRetention':
+      return getRetention(bucket, find(state, call, bucket, target))
+    case 'PutObjectRetention': {
+      const object = find(state, call, bucket, target)
+      return putRetention(bucket, object, call, state.now(), mayBypass(state, call, bucket, key))
+    }
     case 'GetObject':
-    case 'HeadObject':
-      return getObject(state, call, bucket, target.key)
+    case 'HeadObject': {
+      const object = find(state, call, bucket, target)
+      return { status: 200, headers: objectHeaders(object), body: object.body }
+    }
   }
 }
 
@@ -109,7 +79,7 @@ const denied = (): AwsFault => new AwsFault('AccessDenied', 403, 'Access Denied'
 function checkAccess(
   state: State,
   call: Call,
-  { action, key, operation }: S3Target,
+  { action, key, operation }: Pick<S3Target, 'action' | 'key' | 'operation'>,
   bucket: StoredBucket,
 ): void {
   // No bucket policies here, and only one could let another account in.
@@ -142,16 +112,25 @@ function listBuckets(state: State, call: Call): Answer {
   )
 }
 
-function getObject(state: State, call: Call, bucket: StoredBucket, key: string): Answer {
-  const object = bucket.objects.get(key)
-  if (object === undefined) {
-    // Who may not list may not learn that a key is missing either.
-    const resource = `arn:aws:s3:::${bucket.name}`
-    const context = contextOf(state, call, bucket)
-    if (refusalOf(call.caller, { action: 's3:ListBucket', resource, context }) !== undefined) throw denied()
-    throw new AwsFault('NoSuchKey', 404, 'The specified key does not exist.')
+/** Throws NoSuchKey, NoSuchVersion, or AccessDenied to those who may not know what there is. */
+function find(state: State, call: Call, bucket: StoredBucket, { key, versionId }: S3Target): StoredObject {
+  if (versionId !== undefined) {
+    const version = versionOf(bucket, key, versionId)
+    if (version.deleteMarker)
+      throw new AwsFault(
+        'MethodNotAllowed',
+        405,
+        'The specified method is not allowed against this resource.',
+      )
+    return version
   }
-  return { status: 200, headers: objectHeaders(object), body: object.body }
+  const object = bucket.objects.get(key)
+  if (object !== undefined) return object
+  // Who may not list may not learn that a key is missing either.
+  const resource = `arn:aws:s3:::${bucket.name}`
+  const context = contextOf(state, call, bucket)
+  if (refusalOf(call.caller, { action: 's3:ListBucket', resource, context }) !== undefined) throw denied()
+  throw new AwsFault('NoSuchKey', 404, 'The specified key does not exist.')
 }
 
 function objectHeaders(object: StoredObject): Record<string, string> {
@@ -159,29 +138,47 @@ function objectHeaders(object: StoredObject): Record<string, string> {
     'content-type': object.contentType,
     etag: object.etag,
     'last-modified': object.modifiedAt.toUTCString(),
+    ...versionHeaders(object),
+    ...lockHeaders(object),
   }
   for (const [name, value] of Object.entries(object.metadata)) headers[name] = value
   return headers
 }
 
-export function storedObject(
-  body: Buffer,
-  modifiedAt: Date,
-  about: Partial<StoredObject> = {},
-): StoredObject {
-  const etag = `"${createHash('md5').update(body).digest('hex')}"`
-  return { body, etag, contentType: 'binary/octet-stream', metadata: {}, modifiedAt, ...about }
-}
-
-function putObject(state: State, call: Call, bucket: StoredBucket, key: string): Answer {
+function putObject(state: State, call: Call, bucket: StoredBucket, target: S3Target): Answer {
+  const { key, operation } = target
   if (call.body.length > MAX_OBJECT_BYTES)
     throw new AwsFault('EntityTooLarge', 400, 'Your proposed upload exceeds the maximum allowed size')
   if (Buffer.byteLength(key) > 1024) throw new AwsFault('KeyTooLongError', 400, 'Your key is too long')
+  // Setting a retention, and comparing with what is there, are rights of their own.
+  if (header(call.raw, 'x-amz-object-lock-mode') !== undefined)
+    checkAccess(state, call, { action: 's3:PutObjectRetention', key, operation }, bucket)
+  if (header(call.raw, 'if-match') !== undefined)
+    checkAccess(state, call, { action: 's3:GetObject', key, operation }, bucket)
+  const retention = retentionFor(bucket, call.raw, state.now())
+  checkConditions(call.raw, bucket.objects.get(key))
   const metadata = Object.entries(call.raw.headers).filter(([name]) => name.startsWith('x-amz-meta-'))
   const object = storedObject(Buffer.from(call.body), state.now(), {
     contentType: header(call.raw, 'content-type') ?? 'binary/octet-stream',
     metadata: Object.fromEntries(metadata.map(([name, values = []]) => [name, values.join(',')])),
+    ...(retention === undefined ? {} : { retention }),
   })
-  bucket.objects.set(key, object)
-  return { status: 200, headers: { etag: object.etag }, body: '' }
+  const stored = store(bucket, key, object)
+  return { status: 200, headers: { etag: stored.etag, ...versionHeaders(stored) }, body: '' }
+}
+
+function deleteObject(state: State, call: Call, bucket: StoredBucket, target: S3Target): Answer {
+  const { key, versionId } = target
+  if (versionId === undefined) return hide(bucket, key, state.now())
+  const version = versionOf(bucket, key, versionId)
+  refuseRemoval(version, state.now(), mayBypass(state, call, bucket, key))
+  return removeVersion(bucket, key, version)
+}
+
+/** Asked for by its header; throws AccessDenied to those who may not. */
+function mayBypass(state: State, call: Call, bucket: StoredBucket, key: string): boolean {
+  if (header(call.raw, 'x-amz-bypass-governance-retention')?.toLowerCase() !== 'true') return false
+  const action = 's3:BypassGovernanceRetention'
+  checkAccess(state, call, { action, key, operation: 'DeleteObject' }, bucket)
+  return true
 }

@@ -8,7 +8,9 @@ import { authenticate, serviceOf } from './authenticate.js'
 import { Dropped, type FaultPlan, type Faults, faultPlan } from './faults.js'
 import { ACCOUNT_PATH, answerIam } from './iam.js'
 import { type Call, parameters } from './request.js'
-import { answerS3, MAX_OBJECT_BYTES, s3Target, storedObject } from './s3.js'
+import { answerS3, MAX_OBJECT_BYTES } from './s3.js'
+import { s3Target } from './s3-target.js'
+import { newBucket } from './s3-versions.js'
 import { type RawRequest, readClaim } from './signature.js'
 import { type LocalBroker, type LocalBucket, type LocalRole, putRole, type State } from './state.js'
 import { answerSts } from './sts.js'
@@ -74,12 +76,7 @@ export async function startLocalAws(options: LocalAwsOptions): Promise<LocalAws>
     sessions: new Map(),
   }
   for (const role of options.roles) putRole(state, role)
-  for (const { name, account, objects = {} } of options.buckets) {
-    const stored = Object.entries(objects).map(
-      ([key, text]) => [key, storedObject(Buffer.from(text), now())] as const,
-    )
-    state.buckets.set(name, { name, account, createdAt: now(), objects: new Map(stored) })
-  }
+  for (const bucket of options.buckets) state.buckets.set(bucket.name, newBucket(bucket, now()))
   const calls: CallRecord[] = []
   const plan = faultPlan()
   const server = createServer((request, response) => {
@@ -172,7 +169,7 @@ async function dispatch(state: State, plan: FaultPlan, record: CallRecord, call:
   if (service === 's3') {
     const target = s3Target(call)
     record.action = target.action
-    return run(() => answerS3(state, call, target))
+    return plan.around(target.operation, () => run(() => answerS3(state, call, target)))
   }
   if (call.raw.path !== '/' && !(service === 'iam' && ACCOUNT_PATH.test(call.raw.path)))
     throw new AwsFault('InvalidAction', 404, `Local AWS has no ${call.raw.path} for ${service}`)

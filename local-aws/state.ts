@@ -16,6 +16,21 @@ export interface LocalBucket {
   readonly account: string
   /** Key → text. */
   readonly objects?: Readonly<Record<string, string>>
+  readonly versioning?: boolean
+  /** Brings versioning with it, as on AWS. With a default, what is put without a retention of its own gets that. */
+  readonly objectLock?: true | DefaultRetention
+}
+
+export type LockMode = 'GOVERNANCE' | 'COMPLIANCE'
+
+export interface DefaultRetention {
+  readonly mode: LockMode
+  readonly days: number
+}
+
+export interface Retention {
+  readonly mode: LockMode
+  readonly until: Date
 }
 
 export interface LocalBroker {
@@ -48,13 +63,22 @@ export interface StoredObject {
   readonly contentType: string
   readonly metadata: Readonly<Record<string, string>>
   readonly modifiedAt: Date
+  /** In versioned buckets. */
+  readonly versionId?: string
+  /** Hides what came before it; has no body and is never locked. */
+  readonly deleteMarker?: true
+  retention?: Retention
 }
 
 export interface StoredBucket {
   readonly name: string
   readonly account: string
   readonly createdAt: Date
+  /** What a call without a version sees. */
   readonly objects: Map<string, StoredObject>
+  /** Newest first, delete markers included; absent where versioning was never enabled. */
+  versions?: Map<string, StoredObject[]>
+  readonly objectLock?: true | DefaultRetention
 }
 
 export interface Session {

@@ -48,6 +48,7 @@ CREATE TABLE writ.scope_set (
   scopes  text[] NOT NULL,
   actions text[] NOT NULL
 );
+CREATE INDEX scope_set_scopes ON writ.scope_set USING gin (scopes);
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON writ.scope_set
   FOR EACH ROW EXECUTE FUNCTION writ.refuse_change();
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON writ.scope_set EXECUTE FUNCTION writ.refuse_change();
@@ -165,30 +166,53 @@ DROP FUNCTION writ.log_put(writ.log_cursor, text, jsonb, jsonb);
 -- `p_fields` are columns that the body says too; `p_personal` lies beside the body under its salted hash.
 -- `p_seen` are columns only: `human` on what follows from an entry that names the human, `source_ip` where it is
 -- an address, `scopes` and `actions` for the scope set.
+CREATE FUNCTION writ.log_compose(c writ.log_cursor, p_kind text, p_fields jsonb, p_payload jsonb, p_personal jsonb, p_seen jsonb)
+RETURNS writ.entry
+LANGUAGE plpgsql SET search_path = writ, pg_temp AS $$
+DECLARE
+  e writ.entry;
+BEGIN
+  e.idx := c.next_idx;
+  e.at := c.at;
+  e.kind := p_kind;
+  e.agent := p_fields->>'agent';
+  e.environment := p_fields->>'environment';
+  e.human := coalesce(p_personal->>'human', p_seen->>'human');
+  e.operator := p_fields->>'operator';
+  e.issuance_id := p_fields->>'issuance_id';
+  e.request_id := p_fields->>'request_id';
+  e.grant_id := p_fields->>'grant_id';
+  e.code := p_fields->>'code';
+  e.tier := p_fields->>'tier';
+  IF p_seen ? 'scopes' THEN
+    e.scope_set := writ.scope_set_of(p_seen->'scopes', p_seen->'actions');
+  END IF;
+  e.source_ip := (p_seen->>'source_ip')::inet;
+  e.personal := convert_to(nullif(jsonb_strip_nulls(p_personal), '{}')::text, 'UTF8');
+  IF e.personal IS NOT NULL THEN
+    -- 122 random bits of the server's strong source.
+    e.salt := uuid_send(gen_random_uuid());
+  END IF;
+  e.body := convert_to((coalesce(p_payload, '{}') || jsonb_strip_nulls(p_fields || jsonb_build_object(
+    'personal', encode(sha256('\x03'::bytea || e.salt || e.personal), 'hex'),
+    'v', 2, 'index', c.next_idx, 'kind', p_kind,
+    'at', to_char(c.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))))::text, 'UTF8');
+  e.leaf_hash := sha256('\x00'::bytea || e.body);
+  e.batch_no := c.batch_no;
+  RETURN e;
+END $$;
+
+-- One entry at a time, for what comes one at a time.
 CREATE FUNCTION writ.log_put(c writ.log_cursor, p_kind text, p_fields jsonb, p_payload jsonb,
   p_personal jsonb DEFAULT NULL, p_seen jsonb DEFAULT NULL)
 RETURNS writ.log_cursor
 LANGUAGE plpgsql SET search_path = writ, pg_temp AS $$
 DECLARE
-  v_personal bytea := convert_to(nullif(jsonb_strip_nulls(p_personal), '{}')::text, 'UTF8');
-  -- 122 random bits of the server's strong source.
-  v_salt bytea := CASE WHEN v_personal IS NOT NULL THEN uuid_send(gen_random_uuid()) END;
-  v_body bytea := convert_to((coalesce(p_payload, '{}') || jsonb_strip_nulls(p_fields || jsonb_build_object(
-    'personal', encode(sha256('\x03'::bytea || v_salt || v_personal), 'hex'))) || jsonb_build_object(
-    'v', 2, 'index', c.next_idx, 'kind', p_kind,
-    'at', to_char(c.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')))::text, 'UTF8');
-  v_leaf bytea := sha256('\x00'::bytea || v_body);
+  e writ.entry := writ.log_compose(c, p_kind, p_fields, p_payload, p_personal, p_seen);
 BEGIN
-  INSERT INTO writ.entry (idx, at, kind, agent, environment, human, operator, issuance_id, request_id, grant_id,
-                          code, body, leaf_hash, batch_no, tier, scope_set, source_ip, personal, salt)
-  VALUES (c.next_idx, c.at, p_kind, p_fields->>'agent', p_fields->>'environment',
-          coalesce(p_personal->>'human', p_seen->>'human'),
-          p_fields->>'operator', p_fields->>'issuance_id', p_fields->>'request_id', p_fields->>'grant_id',
-          p_fields->>'code', v_body, v_leaf, c.batch_no, p_fields->>'tier',
-          CASE WHEN p_seen ? 'scopes' THEN writ.scope_set_of(p_seen->'scopes', p_seen->'actions') END,
-          (p_seen->>'source_ip')::inet, v_personal, v_salt);
+  INSERT INTO writ.entry SELECT e.*;
   c.next_idx := c.next_idx + 1;
-  c.leaves := c.leaves || v_leaf;
+  c.leaves := c.leaves || e.leaf_hash;
   RETURN c;
 END $$;
 
@@ -212,11 +236,18 @@ SELECT i.issuance_id, i.entry_idx, i.at, i.agent, i.environment, i.role_arn, i.s
        o.access_key_id, o.expires_at, o.error_code, o.at AS outcome_at
 FROM writ.intent i LEFT JOIN writ.outcome o USING (issuance_id);
 
-CREATE OR REPLACE FUNCTION writ.put_intent(c writ.log_cursor, p jsonb, OUT cursor_after writ.log_cursor, OUT verdict jsonb)
+DROP FUNCTION writ.put_intent(writ.log_cursor, jsonb), writ.put_outcome(writ.log_cursor, jsonb),
+  writ.put_delivery(writ.log_cursor, jsonb), writ.put_denial(writ.log_cursor, jsonb);
+
+-- Each of these answers the rows to insert, and inserts none of them: writ.append does, a batch at once. A statement a
+-- row read the checks of each table anew and took twice as long.
+
+CREATE FUNCTION writ.put_intent(c writ.log_cursor, p jsonb, OUT entry writ.entry, OUT intent writ.intent, OUT outcome writ.outcome,
+  OUT verdict jsonb)
 LANGUAGE plpgsql SET search_path = writ, pg_temp AS $$
 DECLARE
   -- Without the personal data: a hash of it without salt would outlive its erasure.
-  v_sha bytea := sha256(convert_to((p - 'personal' - 'seen')::text, 'UTF8'));
+  v_sha bytea := sha256(convert_to((p - '{personal,seen}'::text[])::text, 'UTF8'));
   v_old writ.intent;
   v_role writ.role_catalog;
   g writ.grants;
@@ -225,7 +256,6 @@ DECLARE
   v_refused text;
   v_use integer;
 BEGIN
-  cursor_after := c;
   -- A retry with the same id gets the stored verdict, a different request under a used id does not.
   SELECT * INTO v_old FROM writ.intent WHERE issuance_id = p->>'issuance_id';
   IF FOUND THEN
@@ -255,7 +285,7 @@ BEGIN
     v_refused := 'grant_required';
   END IF;
   IF v_refused IS NOT NULL THEN
-    cursor_after := writ.log_put(c, 'issuance.denied', jsonb_build_object(
+    entry := writ.log_compose(c, 'issuance.denied', jsonb_build_object(
       'agent', p->>'agent', 'environment', p->>'environment', 'tier', p->>'tier', 'grant_id', p->>'grant_id',
       'code', v_refused), p->'payload', p->'personal', p->'seen');
     verdict := jsonb_build_object('status', 'refused', 'code', v_refused, 'index', c.next_idx, 'at', c.at);
@@ -266,26 +296,38 @@ BEGIN
     UPDATE writ.grants SET uses = v_use WHERE id = g.id;
     INSERT INTO writ.grant_use (grant_id, use_no, issuance_id) VALUES (g.id, v_use, p->>'issuance_id');
   END IF;
-  INSERT INTO writ.intent (issuance_id, entry_idx, at, agent, environment, role_arn, sensitivity, scopes, policy_digest,
-    permissions_sha256, not_after, grant_id, grant_use, grant_max, grant_expires, payload_sha256)
-  VALUES (p->>'issuance_id', c.next_idx, c.at, p->>'agent', p->>'environment', p->>'role_arn', v_role.sensitivity, v_scopes,
-    p->>'policy_digest', p->>'permissions_sha256', v_not_after, g.id, v_use, g.max_uses, g.expires_at, v_sha);
-  cursor_after := writ.log_put(c, 'issuance.intended', jsonb_build_object(
+  intent.issuance_id := p->>'issuance_id';
+  intent.entry_idx := c.next_idx;
+  intent.at := c.at;
+  intent.agent := p->>'agent';
+  intent.environment := p->>'environment';
+  intent.role_arn := p->>'role_arn';
+  intent.sensitivity := v_role.sensitivity;
+  intent.scopes := v_scopes;
+  intent.policy_digest := p->>'policy_digest';
+  intent.permissions_sha256 := p->>'permissions_sha256';
+  intent.not_after := v_not_after;
+  intent.grant_id := g.id;
+  intent.grant_use := v_use;
+  intent.grant_max := g.max_uses;
+  intent.grant_expires := g.expires_at;
+  intent.payload_sha256 := v_sha;
+  entry := writ.log_compose(c, 'issuance.intended', jsonb_build_object(
     'agent', p->>'agent', 'environment', p->>'environment', 'tier', p->>'tier', 'issuance_id', p->>'issuance_id',
-    'grant_id', g.id),
+    'sensitivity', v_role.sensitivity, 'grant_id', g.id),
     coalesce(p->'payload', '{}') || jsonb_strip_nulls(jsonb_build_object('grant_use', v_use, 'grant_max', g.max_uses)),
     p->'personal', p->'seen');
   verdict := jsonb_build_object('status', 'ok', 'index', c.next_idx, 'at', c.at, 'grant_use', v_use);
 END $$;
 
-CREATE OR REPLACE FUNCTION writ.put_outcome(c writ.log_cursor, p jsonb, OUT cursor_after writ.log_cursor, OUT verdict jsonb)
+CREATE FUNCTION writ.put_outcome(c writ.log_cursor, p jsonb, OUT entry writ.entry, OUT intent writ.intent, OUT outcome writ.outcome,
+  OUT verdict jsonb)
 LANGUAGE plpgsql SET search_path = writ, pg_temp AS $$
 DECLARE
   v_old writ.outcome;
   i writ.intent;
   g writ.grants;
 BEGIN
-  cursor_after := c;
   SELECT * INTO v_old FROM writ.outcome WHERE issuance_id = p->>'issuance_id';
   IF FOUND THEN
     -- Swept as abandoned while AWS was slow, or told twice: only the very same outcome may be delivered on.
@@ -301,11 +343,16 @@ BEGIN
   IF p->>'state' NOT IN ('issued', 'failed') THEN
     RAISE EXCEPTION 'not an outcome: %', p->>'state' USING ERRCODE = 'WR008';
   END IF;
-  INSERT INTO writ.outcome (issuance_id, entry_idx, at, state, access_key_id, expires_at, error_code,
-                            packed_policy_percent, intent_idx)
-  VALUES (i.issuance_id, c.next_idx, c.at, p->>'state', p->>'access_key_id', (p->>'expires_at')::timestamptz,
-          p->>'error_code', (p->>'packed_policy_percent')::integer, i.entry_idx);
-  cursor_after := writ.log_put(c, 'issuance.' || (p->>'state'), jsonb_build_object(
+  outcome.issuance_id := i.issuance_id;
+  outcome.entry_idx := c.next_idx;
+  outcome.at := c.at;
+  outcome.state := p->>'state';
+  outcome.access_key_id := p->>'access_key_id';
+  outcome.expires_at := (p->>'expires_at')::timestamptz;
+  outcome.error_code := p->>'error_code';
+  outcome.packed_policy_percent := (p->>'packed_policy_percent')::integer;
+  outcome.intent_idx := i.entry_idx;
+  entry := writ.log_compose(c, 'issuance.' || (p->>'state'), jsonb_build_object(
     'agent', i.agent, 'environment', i.environment, 'issuance_id', i.issuance_id, 'grant_id', i.grant_id,
     'code', p->>'error_code'), jsonb_strip_nulls(p - '{op,state,error_code,seen}'::text[]), NULL, p->'seen');
   verdict := jsonb_build_object('status', 'ok', 'index', c.next_idx, 'at', c.at);
@@ -318,7 +365,8 @@ BEGIN
   END IF;
 END $$;
 
-CREATE OR REPLACE FUNCTION writ.put_delivery(c writ.log_cursor, p jsonb, OUT cursor_after writ.log_cursor, OUT verdict jsonb)
+CREATE FUNCTION writ.put_delivery(c writ.log_cursor, p jsonb, OUT entry writ.entry, OUT intent writ.intent, OUT outcome writ.outcome,
+  OUT verdict jsonb)
 LANGUAGE plpgsql SET search_path = writ, pg_temp AS $$
 DECLARE
   i writ.issuance;
@@ -331,20 +379,19 @@ BEGIN
     WHEN g.revoked_at IS NOT NULL THEN 'grant_revoked'
     WHEN c.at >= g.expires_at THEN 'grant_expired' END);
   IF verdict->>'code' IS NOT NULL THEN
-    cursor_after := c;
     RETURN;
   END IF;
-  cursor_after := writ.log_put(c, 'issuance.delivered', jsonb_build_object(
+  entry := writ.log_compose(c, 'issuance.delivered', jsonb_build_object(
     'agent', i.agent, 'environment', i.environment, 'issuance_id', i.issuance_id, 'grant_id', i.grant_id),
     p->'payload', p->'personal', p->'seen');
   verdict := jsonb_build_object('status', 'ok', 'index', c.next_idx, 'at', c.at);
 END $$;
 
-CREATE OR REPLACE FUNCTION writ.put_denial(c writ.log_cursor, p jsonb, OUT cursor_after writ.log_cursor, OUT verdict jsonb)
+CREATE FUNCTION writ.put_denial(c writ.log_cursor, p jsonb, OUT entry writ.entry, OUT intent writ.intent, OUT outcome writ.outcome,
+  OUT verdict jsonb)
 LANGUAGE plpgsql SET search_path = writ, pg_temp AS $$
 DECLARE d writ.denial;
 BEGIN
-  cursor_after := c;
   SELECT * INTO d FROM writ.denial WHERE key = p->>'key' ORDER BY entry_idx DESC LIMIT 1;
   IF FOUND AND c.at < d.last_at + interval '10 seconds' AND c.at < d.at + interval '5 minutes' THEN
     UPDATE writ.denial SET repeats = repeats + 1, last_at = c.at WHERE entry_idx = d.entry_idx;
@@ -352,7 +399,7 @@ BEGIN
     RETURN;
   END IF;
   INSERT INTO writ.denial (entry_idx, key, at, last_at) VALUES (c.next_idx, p->>'key', c.at, c.at);
-  cursor_after := writ.log_put(c, p->>'kind', p->'fields', p->'payload', p->'personal', p->'seen');
+  entry := writ.log_compose(c, p->>'kind', p->'fields', p->'payload', p->'personal', p->'seen');
   verdict := jsonb_build_object('status', 'ok', 'index', c.next_idx, 'at', c.at, 'repeats', 0);
 END $$;
 
@@ -363,6 +410,11 @@ DECLARE
   p jsonb;
   step record;
   v_all jsonb[] := '{}';
+  v_entries writ.entry[] := '{}';
+  v_intents writ.intent[] := '{}';
+  v_outcomes writ.outcome[] := '{}';
+  -- Issuances that rows not inserted yet tell of.
+  v_pending text[] := '{}';
 BEGIN
   -- Every grant the batch touches, in id order, before the head: the one order that cannot deadlock.
   PERFORM FROM writ.grants WHERE id IN (
@@ -372,6 +424,16 @@ BEGIN
   ORDER BY id FOR UPDATE;
   c := writ.log_open();
   FOR p IN SELECT value FROM jsonb_array_elements(p_items) LOOP
+    IF p->>'issuance_id' = ANY (v_pending) THEN
+      -- A retry beside its first try, an outcome beside its intent: what is looked up has to be there.
+      INSERT INTO writ.entry SELECT * FROM unnest(v_entries);
+      INSERT INTO writ.intent SELECT * FROM unnest(v_intents);
+      INSERT INTO writ.outcome SELECT * FROM unnest(v_outcomes);
+      v_entries := '{}';
+      v_intents := '{}';
+      v_outcomes := '{}';
+      v_pending := '{}';
+    END IF;
     CASE p->>'op'
       WHEN 'intent' THEN step := writ.put_intent(c, p);
       WHEN 'outcome' THEN step := writ.put_outcome(c, p);
@@ -384,16 +446,36 @@ BEGIN
       WHEN 'event' THEN
         -- What only the owner does (log.redacted, log.archived) is not among them.
         IF p->>'kind' NOT IN ('broker.started', 'policy.loaded', 'policy.rejected', 'log.origin_started', 'log.exported',
-                              'operator.signed_in', 'webhook.disabled', 'webhook.enabled') THEN
+                              'operator.signed_in') THEN
           RAISE EXCEPTION 'not an event of its own: %', p->>'kind' USING ERRCODE = 'WR009';
         END IF;
-        SELECT writ.log_put(c, p->>'kind', coalesce(p->'fields', '{}'), p->'payload', p->'personal', p->'seen') AS cursor_after,
+        SELECT writ.log_compose(c, p->>'kind', coalesce(p->'fields', '{}'), p->'payload', p->'personal', p->'seen') AS entry,
+          NULL::writ.intent AS intent, NULL::writ.outcome AS outcome,
           jsonb_build_object('status', 'ok', 'index', c.next_idx, 'at', c.at) AS verdict INTO step;
       ELSE RAISE EXCEPTION 'unknown op' USING ERRCODE = 'WR009';
     END CASE;
-    c := step.cursor_after;
-    v_all := v_all || step.verdict;
+    IF (step.entry).idx IS NOT NULL THEN
+      v_entries := array_append(v_entries, step.entry);
+      c.leaves := c.leaves || (step.entry).leaf_hash;
+      c.next_idx := c.next_idx + 1;
+    END IF;
+    IF (step.intent).issuance_id IS NOT NULL THEN
+      v_intents := array_append(v_intents, step.intent);
+      v_pending := array_append(v_pending, (step.intent).issuance_id);
+    END IF;
+    IF (step.outcome).issuance_id IS NOT NULL THEN
+      v_outcomes := array_append(v_outcomes, step.outcome);
+      v_pending := array_append(v_pending, (step.outcome).issuance_id);
+    END IF;
+    v_all := array_append(v_all, step.verdict);
   END LOOP;
+  INSERT INTO writ.entry SELECT * FROM unnest(v_entries);
+  IF v_intents <> '{}' THEN
+    INSERT INTO writ.intent SELECT * FROM unnest(v_intents);
+  END IF;
+  IF v_outcomes <> '{}' THEN
+    INSERT INTO writ.outcome SELECT * FROM unnest(v_outcomes);
+  END IF;
   PERFORM writ.log_seal(c);
   RETURN to_jsonb(v_all);
 END $$;
@@ -534,6 +616,8 @@ BEGIN
     RETURN jsonb_build_object('status', 'refused', 'code', 'approver_is_owner');
   END IF;
   c := writ.log_open();
+  -- Again by the log's own clock: waiting for the head may have taken the rest of the hour.
+  IF c.at >= r.expires_at THEN RETURN jsonb_build_object('status', 'refused', 'code', 'request_closed'); END IF;
   INSERT INTO writ.grant_decision (request_id, operator, decision, at, comment, proof_kind, proof, operator_names, operator_teams)
   VALUES (r.id, p->>'operator', p->>'decision', c.at, p->>'comment', p->>'proof_kind', p->'proof', v_names, v_teams);
   c := writ.log_put(c, 'grant_request.' || CASE p->>'decision' WHEN 'approve' THEN 'approved' ELSE 'denied' END,

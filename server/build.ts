@@ -10,6 +10,7 @@ import { appendTo, registerRoles } from './audit/store.js'
 import { createSts, longestStsSeconds, type Sts, type StsSettings } from './aws/sts.js'
 import type { Config } from './config.js'
 import type { Database } from './db/pool.js'
+import { DatabaseError } from './db/pool-errors.js'
 import { StartError, WritError } from './errors.js'
 import { loadGrants } from './grants/store.js'
 import { buildApp } from './http/app.js'
@@ -24,6 +25,7 @@ import { formatProblem } from './policy/problems.js'
 import { type PolicyHolder, watchPolicySet } from './policy/watch.js'
 import { readiness } from './readiness.js'
 import { LOCAL_ISSUER, type PolicySet } from './types.js'
+import { checkWebhooks, startWebhooks } from './webhooks/start.js'
 import { openDatabase, sweepRegularly } from './wiring/database.js'
 import { openLocalAws, refreshRoles } from './wiring/local-aws.js'
 import { startPublishing } from './wiring/log.js'
@@ -81,8 +83,10 @@ export async function buildBroker(
       return recorder.record(item)
     }
     let localAws: LocalAws | undefined
+    const reach = { localMode: config.mode === 'local', inside: config.webhookInside }
     const policy = await watchPolicySet(config.policies, {
       accept: async (policySet) => {
+        checkWebhooks(policySet.webhooks.values(), reach)
         refuseLocalIssuer(config, policySet)
         await registerRoles(database, policySet)
         if (localAws !== undefined) refreshRoles(localAws, policySet)
@@ -120,6 +124,15 @@ export async function buildBroker(
     })
     ending.push(() => verifier.close())
 
+    const webhooks = startWebhooks({
+      database,
+      policySet: policy.current,
+      log,
+      ...reach,
+      trusted: () => publishing?.checkpointer.trouble() === undefined,
+    })
+    ending.push(() => webhooks.close())
+
     const now = () => new Date()
     const parts: IssueDeps = {
       loadGrants: (agent, environment) => loadGrants(database, agent, environment),
@@ -146,7 +159,15 @@ export async function buildBroker(
         grants: { database, record: issue.record, assertTrusted, newId, now },
         database,
         ...(publishing === undefined ? {} : { publishing }),
-        ready: readiness({ database, policy, issuers: verifier.health, publishing, now }),
+        webhooks,
+        ready: readiness({
+          database,
+          policy,
+          issuers: verifier.health,
+          publishing,
+          webhooks: webhooks.check,
+          now,
+        }),
         ...(config.mode === 'local' ? { notice: LOCAL_NOTICE } : {}),
       },
       {
@@ -179,6 +200,9 @@ export async function buildBroker(
     }
   } catch (error) {
     await closeAll()
+    if (error instanceof DatabaseError || error instanceof WritError) {
+      throw new StartError(`The broker cannot start: ${error.message}`, { cause: error })
+    }
     throw error
   }
 }

@@ -1,97 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { z } from 'zod'
+import type { z } from 'zod'
 import { StartError } from './errors.js'
 import { packageRoot } from './paths.js'
-
-/** The only reader of the environment in the server. Every setting, its default and its meaning. */
-const settings = z.object({
-  WRIT_MODE: z
-    .enum(['local', 'production'])
-    .optional()
-    .describe(
-      '`local`: embedded PostgreSQL, local AWS, loopback only. `production`: everything real. Default: `production` when DATABASE_URL is set, else `local`',
-    ),
-  WRIT_HOST: z
-    .string()
-    .min(1)
-    .default('127.0.0.1')
-    .describe('Address to listen on; loopback only in local mode'),
-  WRIT_PORT: z.coerce
-    .number()
-    .int()
-    .min(0)
-    .max(65_535)
-    .default(8420)
-    .describe('Port to listen on; 0 takes a free one'),
-  WRIT_DATA_DIR: z
-    .string()
-    .min(1)
-    .default('.writ')
-    .describe(
-      'Folder of local mode: the database, the keys of the local issuer, the address of the running broker',
-    ),
-  WRIT_POLICIES: z
-    .string()
-    .min(1)
-    .optional()
-    .describe(
-      'Folder of the policy documents. Default: the example set that comes with Writ; required in production',
-    ),
-  DATABASE_URL: z
-    .url({ protocol: /^postgres(ql)?$/ })
-    .optional()
-    .describe('PostgreSQL 15 to 18, as a login that is a member of `writ_broker` and nothing more'),
-  WRIT_MIGRATE_DATABASE_URL: z
-    .url({ protocol: /^postgres(ql)?$/ })
-    .optional()
-    .describe('The same database as a login that may become `writ_owner`; only `writ migrate` reads it'),
-  WRIT_LOG_DIR: z
-    .string()
-    .min(1)
-    .optional()
-    .describe(
-      'Folder the log is published to: tiles and signed checkpoints, outside the database. Replicas that share it share one; goes with WRIT_LOG_KEY_FILE. Default: `log` in WRIT_DATA_DIR in local mode, none in production',
-    ),
-  WRIT_LOG_KEY_FILE: z
-    .string()
-    .min(1)
-    .optional()
-    .describe(
-      'Key that signs checkpoints, made by `writ audit keygen`; its name is the origin of the log. Default: made in WRIT_DATA_DIR in local mode',
-    ),
-  WRIT_TRUSTED_PROXIES: z
-    .string()
-    .transform((list) => list.split(',').map((cidr) => cidr.trim()))
-    .pipe(z.array(z.union([z.cidrv4(), z.cidrv6(), z.ipv4(), z.ipv6()])))
-    .optional()
-    .describe('Comma-separated addresses or CIDR blocks whose X-Forwarded-For is believed; default none'),
-  WRIT_TLS_CERT_FILE: z
-    .string()
-    .min(1)
-    .optional()
-    .describe('PEM certificate chain; with WRIT_TLS_KEY_FILE the broker speaks https'),
-  WRIT_TLS_KEY_FILE: z.string().min(1).optional().describe('PEM private key'),
-  WRIT_AWS_REGION: z
-    .string()
-    .regex(/^[a-z]{2}(-[a-z]+)+-\d$/)
-    .default('us-east-1')
-    .describe('Region in which the broker asks AWS who it is itself'),
-  WRIT_AWS_TIMEOUT_MS: z.coerce
-    .number()
-    .int()
-    .min(500)
-    .max(15_000)
-    .default(5_000)
-    .describe('Longest wait for one AssumeRole, milliseconds'),
-  WRIT_LOG_LEVEL: z
-    .enum(['debug', 'info', 'warn', 'error', 'silent'])
-    .default('info')
-    .describe('Least severe line logged'),
-})
-
-/** Settings whose value may be given as a file, by the name with `_FILE`: secrets mounted by an orchestrator. */
-const FROM_FILE = ['DATABASE_URL', 'WRIT_MIGRATE_DATABASE_URL'] as const
+import { FROM_FILE, settings } from './settings.js'
 
 export interface Config {
   readonly mode: 'local' | 'production'
@@ -103,11 +15,25 @@ export interface Config {
   readonly migrateDatabaseUrl?: string
   /** Where the log is published and what signs it; absent means it is not. */
   readonly publish?: { readonly directory: string; readonly keyFile: string }
+  /** Where else; may stand alone. */
+  readonly logBucket?: BucketConfig
   readonly trustedProxies: readonly string[]
+  /** Blocks of private addresses that webhooks may reach all the same. */
+  readonly webhookInside: readonly string[]
   readonly tls?: { readonly certFile: string; readonly keyFile: string }
   readonly awsRegion: string
   readonly awsTimeoutMs: number
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent'
+}
+
+export interface BucketConfig {
+  readonly bucket: string
+  /** Empty, or ending in `/`. */
+  readonly prefix: string
+  readonly region: string
+  readonly endpoint?: string
+  readonly retainDays: number
+  readonly keyFile: string
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -171,8 +97,13 @@ function check(
   if ((data.WRIT_TLS_CERT_FILE === undefined) !== (data.WRIT_TLS_KEY_FILE === undefined)) {
     throw new StartError('WRIT_TLS_CERT_FILE and WRIT_TLS_KEY_FILE go together: set both or neither.')
   }
-  if ((data.WRIT_LOG_DIR === undefined) !== (data.WRIT_LOG_KEY_FILE === undefined)) {
-    throw new StartError('WRIT_LOG_DIR and WRIT_LOG_KEY_FILE go together: set both or neither.')
+  if (
+    ((data.WRIT_LOG_DIR ?? data.WRIT_LOG_BUCKET) === undefined) !==
+    (data.WRIT_LOG_KEY_FILE === undefined)
+  ) {
+    throw new StartError(
+      `${data.WRIT_LOG_BUCKET === undefined ? 'WRIT_LOG_DIR' : 'WRIT_LOG_BUCKET'} and WRIT_LOG_KEY_FILE go together: set both or neither.`,
+    )
   }
   return {
     mode,
@@ -185,7 +116,9 @@ function check(
       ? {}
       : { migrateDatabaseUrl: data.WRIT_MIGRATE_DATABASE_URL }),
     ...publishTo(data, mode),
+    ...bucketOf(data, mode),
     trustedProxies: data.WRIT_TRUSTED_PROXIES ?? [],
+    webhookInside: data.WRIT_WEBHOOK_INSIDE ?? [],
     ...(data.WRIT_TLS_CERT_FILE === undefined || data.WRIT_TLS_KEY_FILE === undefined
       ? {}
       : { tls: { certFile: data.WRIT_TLS_CERT_FILE, keyFile: data.WRIT_TLS_KEY_FILE } }),
@@ -204,6 +137,26 @@ function publishTo(data: z.output<typeof settings>, mode: Config['mode']): Pick<
   return mode === 'local'
     ? { publish: { directory: join(dataDir, 'log'), keyFile: join(dataDir, 'log-key') } }
     : {}
+}
+
+function bucketOf(data: z.output<typeof settings>, mode: Config['mode']): Pick<Config, 'logBucket'> {
+  const { WRIT_LOG_BUCKET: url, WRIT_LOG_KEY_FILE: keyFile, WRIT_LOG_BUCKET_RETAIN_DAYS: retainDays } = data
+  if (url === undefined || keyFile === undefined) return {}
+  if (mode === 'local') {
+    throw new StartError('WRIT_LOG_BUCKET is set, but local mode has nothing worth what cannot be removed.')
+  }
+  // No default: nobody can take it back.
+  if (retainDays === undefined) {
+    throw new StartError('WRIT_LOG_BUCKET_RETAIN_DAYS is missing: say for how long the log is locked.')
+  }
+  const [bucket = '', ...folders] = url
+    .replace(/^s3:\/\//, '')
+    .replace(/\/$/, '')
+    .split('/')
+  const { WRIT_LOG_BUCKET_REGION: region = data.WRIT_AWS_REGION, WRIT_LOG_BUCKET_ENDPOINT: endpoint } = data
+  const prefix = folders.map((folder) => `${folder}/`).join('')
+  const at = { bucket, prefix, region, retainDays, keyFile: resolve(keyFile) }
+  return { logBucket: endpoint === undefined ? at : { ...at, endpoint } }
 }
 
 /** Read by the command line's own client side, not by the broker (cli/environment.ts). */
@@ -246,17 +199,4 @@ function maskUrl(url: string): string {
   if (parsed.password !== '') parsed.password = '***'
   if (parsed.searchParams.has('password')) parsed.searchParams.set('password', '***')
   return parsed.toString()
-}
-
-/** Name and meaning of every setting, for the help and the documents. */
-export function describeSettings(): readonly {
-  readonly name: string
-  readonly meaning: string
-  readonly file: boolean
-}[] {
-  return Object.entries(settings.shape).map(([name, schema]) => ({
-    name,
-    meaning: schema.description ?? '',
-    file: FROM_FILE.some((fromFile) => fromFile === name),
-  }))
 }

@@ -175,6 +175,16 @@ export const ERRORS = {
   not_found: entry(404, 'Not found', 'Check the path and the id.'),
   request_closed: entry(409, 'Request already decided', 'Read the request again: it is no longer pending.'),
   already_decided: entry(409, 'You already decided on this', 'Another approver has to decide.'),
+  stream_position: entry(
+    409,
+    'Not this log',
+    'What you read before is not in this log: it was restored, rewritten, or is another. Find out why; then read on without the id.',
+  ),
+  entries_archived: entry(
+    410,
+    'Entries archived',
+    'These entries have left the database: read them from the archives (docs/retention.md), or begin later.',
+  ),
   body_too_large: entry(413, 'Body too large', 'Bodies are at most 64 KiB.'),
   media_type: entry(415, 'Not JSON', 'Send Content-Type: application/json.'),
   request_invalid: entry(
@@ -187,6 +197,12 @@ export const ERRORS = {
     429,
     'Too many pending grant requests',
     'Wait for a decision, or withdraw one: an agent has at most three pending.',
+  ),
+
+  streams_open: entry(
+    429,
+    'Too many streams',
+    'Close a stream that you do not read; those of clients that vanished are given up after some minutes.',
   ),
 
   // 5xx: ours

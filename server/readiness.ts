@@ -12,18 +12,21 @@ interface ReadinessDeps {
   readonly policy: PolicyHolder
   readonly issuers: () => readonly IssuerHealth[]
   readonly publishing: Publishing | undefined
+  readonly webhooks: () => { readonly ok: boolean; readonly detail: string }
   readonly now: () => Date
 }
 
 /**
- * Whether this replica should get requests. Database, clock and a record that is what was published decide; a policy that does not reload and an
- * issuer that does not answer are told, and the last good set and the cached keys go on serving.
+ * Whether this replica should get requests. Database, clock and a record that is what was published decide. A
+ * policy that does not reload, an issuer that does not answer and a webhook that gets nothing are told, and the
+ * last good set and the cached keys go on serving.
  */
 export function readiness({
   database,
   policy,
   issuers,
   publishing,
+  webhooks,
   now,
 }: ReadinessDeps): () => Promise<Readiness> {
   return async () => {
@@ -35,6 +38,7 @@ export function readiness({
       ready: databaseCheck.ok && clock.ok && publishing?.checkpointer.trouble() === undefined,
       checks: {
         log,
+        webhooks: webhooks(),
         database: databaseCheck,
         clock,
         policy:

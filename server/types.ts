@@ -139,6 +139,22 @@ export interface Operator {
   readonly approves: ReadonlySet<string>
 }
 
+/** A receiver that is told of entries in the log, by the Standard Webhooks specification. */
+export interface Webhook {
+  readonly name: string
+  readonly url: string
+  /** Absolute path of a file with one or two lines `whsec_…`. */
+  readonly secretFile: string
+  /** Absolute path of certificates (PEM) to believe for this receiver, in place of the public ones. */
+  readonly caFile?: string
+  /** Kinds of entries; a trailing `*` stands for whatever begins so. */
+  readonly kinds: readonly string[]
+  /** Whether personal data is sent along. */
+  readonly personal: boolean
+  /** Leads to this machine, in local mode only. */
+  readonly local: boolean
+}
+
 /** The compiled policy: immutable, with a digest that names it. Built only by `policy/compile.ts`. */
 export interface PolicySet {
   /** `sha256:` and 64 hex digits over the canonical form of all documents. */
@@ -148,6 +164,7 @@ export interface PolicySet {
   readonly agents: ReadonlyMap<string, Agent>
   readonly operators: ReadonlyMap<string, Operator>
   readonly issuers: readonly TrustedIssuer[]
+  readonly webhooks: ReadonlyMap<string, Webhook>
   /** All agents (or operators) whose matchers hold for a verified identity: none, one, or an ambiguity. */
   readonly agentsMatching: (identity: Identity) => readonly Agent[]
   readonly operatorsMatching: (identity: Identity) => readonly Operator[]
@@ -319,6 +336,19 @@ export interface AssumedSession {
   /** Percent of AWS's packed limit that policy and tags used; absent when AWS did not say. */
   readonly packedPolicyPercent?: number
 }
+
+/** A bucket under object lock, where the log is published. Paths are below its prefix. */
+export interface LockedBucket {
+  /** For sentences: `s3://bucket/prefix`. */
+  readonly name: string
+  readonly read: (path: string) => Promise<{ readonly data: Buffer; readonly etag: string } | undefined>
+  /** The new ETag; undefined when the condition does not hold, and nothing was written. */
+  readonly write: (path: string, data: Uint8Array, when: WriteCondition) => Promise<string | undefined>
+  readonly close: () => void
+}
+
+/** What a write waits for: nothing there yet, or exactly what was read before. */
+export type WriteCondition = 'absent' | { readonly etag: string }
 
 /** Throws only `AwsError`. */
 export type AssumeRole = (input: AssumeRoleInput) => Promise<AssumedSession>

@@ -60,7 +60,8 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   'server/types.ts': [],
   'server/errors.ts': [],
   'server/paths.ts': [],
-  'server/config.ts': ['server/paths'],
+  'server/config.ts': ['server/paths', 'server/settings'],
+  'server/settings.ts': [],
   'server/identity': [],
   'server/policy': [],
   'server/decision': [],
@@ -122,7 +123,7 @@ t.test('the outside reaches the server over HTTP, but for offline verbs', async 
     const strays = source.imports.filter(
       (name) =>
         name.startsWith('server/') &&
-        !/^server\/(policy|decision|audit\/(merkle|verify|reconcile|publish)|types|errors|paths|config|main|log|identity\/local-issuer|db\/migrate|db\/role-check|db\/pool)/.test(
+        !/^server\/(policy|decision|audit\/(merkle|verify|reconcile|publish|archive|redact)|types|errors|paths|config|settings|main|log|aws\/s3|identity\/local-issuer|db\/migrate|db\/owner|db\/role-check|db\/pool)/.test(
           name,
         ),
     )

@@ -1,11 +1,19 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { describeSettings, readConfig, shownConfig } from '../server/config.js'
+import { readConfig, shownConfig } from '../server/config.js'
 import { StartError } from '../server/errors.js'
+import { describeSettings } from '../server/settings.js'
 
 const URL = 'postgres://writ:hunter2@db.example.com/writ'
 const PRODUCTION = { DATABASE_URL: URL, WRIT_POLICIES: '/etc/writ/policies' }
+
+const BUCKET = {
+  ...PRODUCTION,
+  WRIT_LOG_BUCKET: 's3://b-1/writ/log',
+  WRIT_LOG_KEY_FILE: '/key',
+  WRIT_LOG_BUCKET_RETAIN_DAYS: '365',
+}
 
 t.test('with nothing set it is local, on loopback', async (t) => {
   const config = readConfig({})
@@ -42,6 +50,23 @@ t.test('wrong and contradictory settings are one sentence that names them', asyn
     [{ WRIT_AWS_REGION: 'mars' }, /^WRIT_AWS_REGION/],
     [{ WRIT_LOG_LEVEL: 'loud' }, /^WRIT_LOG_LEVEL/],
     [{ WRIT_AWS_TIMEOUT_MS: '60000' }, /^WRIT_AWS_TIMEOUT_MS/],
+    [{ ...PRODUCTION, WRIT_LOG_DIR: '/log' }, /^WRIT_LOG_DIR and WRIT_LOG_KEY_FILE go together/],
+    [{ ...PRODUCTION, WRIT_LOG_KEY_FILE: '/key' }, /go together/],
+    [
+      { ...PRODUCTION, WRIT_LOG_BUCKET: 's3://b-1/log' },
+      /^WRIT_LOG_BUCKET and WRIT_LOG_KEY_FILE go together/,
+    ],
+    [{ ...BUCKET, WRIT_LOG_BUCKET_RETAIN_DAYS: '' }, /^WRIT_LOG_BUCKET_RETAIN_DAYS is missing/],
+    [{ ...BUCKET, WRIT_LOG_BUCKET_RETAIN_DAYS: '0' }, /^WRIT_LOG_BUCKET_RETAIN_DAYS is wrong/],
+    [{ ...BUCKET, WRIT_LOG_BUCKET_RETAIN_DAYS: '40000' }, /^WRIT_LOG_BUCKET_RETAIN_DAYS is wrong/],
+    [{ ...BUCKET, WRIT_LOG_BUCKET_ENDPOINT: 'ftp://x' }, /^WRIT_LOG_BUCKET_ENDPOINT is wrong/],
+    [{ ...BUCKET, WRIT_LOG_BUCKET: 's3://b-1/a/../c' }, /^WRIT_LOG_BUCKET is wrong/],
+    [{ ...BUCKET, WRIT_LOG_BUCKET: 's3://b-1/a//c' }, /^WRIT_LOG_BUCKET is wrong/],
+    [{ ...BUCKET, WRIT_LOG_BUCKET: 'https://b-1' }, /^WRIT_LOG_BUCKET is wrong/],
+    [
+      { WRIT_LOG_BUCKET: 's3://b-1', WRIT_LOG_KEY_FILE: '/key', WRIT_LOG_BUCKET_RETAIN_DAYS: '1' },
+      /^WRIT_LOG_BUCKET.*local mode/,
+    ],
   ]
   for (const [environment, wanted] of cases) {
     const found = sentence(environment)
@@ -58,6 +83,30 @@ t.test('secrets come from files and are not shown', async (t) => {
   const inQuery = readConfig({ ...PRODUCTION, DATABASE_URL: 'postgres://db/writ?user=u&password=hunter2' })
   for (const one of [config, inQuery]) t.notMatch(JSON.stringify(shownConfig(one)), /hunter2/)
   t.match(JSON.stringify(shownConfig(config)), /db\.example\.com/)
+})
+
+t.test('the log goes to a folder, a bucket, or both', async (t) => {
+  const alone = readConfig(BUCKET)
+  t.strictSame(alone.logBucket, {
+    bucket: 'b-1',
+    prefix: 'writ/log/',
+    region: 'us-east-1',
+    retainDays: 365,
+    keyFile: '/key',
+  })
+  t.equal(alone.publish, undefined)
+  const both = readConfig({
+    ...BUCKET,
+    WRIT_LOG_BUCKET: 's3://b-1/',
+    WRIT_LOG_BUCKET_REGION: 'eu-west-1',
+    WRIT_LOG_BUCKET_ENDPOINT: 'https://s3.example.com',
+    WRIT_LOG_DIR: '/log',
+  })
+  t.match(both, {
+    publish: { directory: '/log', keyFile: '/key' },
+    logBucket: { bucket: 'b-1', prefix: '', region: 'eu-west-1', endpoint: 'https://s3.example.com' },
+  })
+  t.equal(readConfig(PRODUCTION).logBucket, undefined)
 })
 
 t.test('every setting has a meaning', async (t) => {

@@ -1,12 +1,11 @@
-import { createReadStream } from 'node:fs'
-import { readFile, stat, writeFile } from 'node:fs/promises'
-import { createInterface } from 'node:readline'
+import { readFile, writeFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { ProofError } from '../../server/audit/merkle/error.js'
 import { verifierKeys } from '../audit-keys.js'
 import { CliError, EXIT, usageError } from '../exit.js'
 import { type BrokerOptions, connect, onBroker, withJson } from '../options.js'
 import { answer, clean, fields } from '../output.js'
+import type { VerifyOptions } from '../verify.js'
 
 interface KeyOptions {
   readonly json?: boolean
@@ -17,16 +16,21 @@ interface KeyOptions {
 /** Proving the record: by files and public keys alone, or by asking the broker for a proof. */
 export function logCommands(audit: Command): void {
   withJson(audit.command('verify'))
-    .summary('check a published log, an export or a proof, offline')
+    .summary('check a published log, archives, an export or a proof, offline')
     .description(
-      'Check what a broker published, with nothing but its files and the public key: a folder of tiles (every entry is hashed again), an NDJSON export together with a checkpoint, or one proof file. Names the first entry that is wrong and exits with 9.',
+      'Check what a broker published, with nothing but its files and the public key: a folder of tiles (every entry is hashed again), an NDJSON export together with a checkpoint, one proof file, or archives, one or several that follow each other, and an export of what came after. Names the first entry that is wrong and exits with 9.',
     )
-    .argument('<path>', 'folder of tiles, export (.ndjson) or proof file')
+    .argument(
+      '<paths...>',
+      'folder of tiles or of archives, archives (.json), export (.ndjson) or proof file',
+    )
     .requiredOption('--key <key>', 'verifier key, or a file with one a line; repeatable', repeat)
     .option('--origin <name>', 'the log it must be of')
     .option('--checkpoint <file>', 'signed checkpoint, for an export')
-    .action(async (path: string, options: KeyOptions & { checkpoint?: string }) => {
-      const found = await judged(async () => verify(path, options))
+    .option('--tiles <folder>', 'published tiles, to name a changed entry of an archive or an export')
+    .action(async (paths: readonly string[], options: KeyOptions & VerifyOptions) => {
+      const { verifyPaths } = await import('../verify.js')
+      const found = await judged(async () => verifyPaths(paths, await verifierKeys(options.key), options))
       answer(options, found, () =>
         fields(Object.entries(found).map(([name, value]) => [name, String(value)])),
       )
@@ -73,8 +77,11 @@ export function logCommands(audit: Command): void {
       const checkpoint = `${options.out}.checkpoint`
       const bytes = await broker.download('/v1/log/entries', options.out)
       await writeFile(checkpoint, note, { flag: 'wx' })
-      const told = { file: options.out, bytes, checkpoint, origin, covered: size }
-      answer(options, told, () => `${options.out}, of which ${checkpoint} covers ${size} entries.`)
+      const { firstIndex } = await import('../verify.js')
+      const from = await firstIndex(options.out)
+      const told = { file: options.out, bytes, checkpoint, origin, from, covered: size }
+      const earlier = from === 0 ? '' : ` Those before ${from} are archived.`
+      answer(options, told, () => `${options.out}; ${checkpoint} covers the first ${size} entries.${earlier}`)
     })
 
   onBroker(audit.command('key'), 'operator')
@@ -110,9 +117,11 @@ export function logCommands(audit: Command): void {
     )
     .argument('<origin>', 'name of the new log')
     .requiredOption('--reason <text>', 'why the old one is given up')
-    .action(async (origin: string, options: { json?: boolean; reason: string }) => {
+    .option('--checkpoint <file>', 'last checkpoint of the old log, where only a bucket has it')
+    .action(async (origin: string, options: { json?: boolean; reason: string; checkpoint?: string }) => {
       const { newOrigin } = await import('../new-origin.js')
-      const made = await judged(() => newOrigin(origin, options.reason, new Date()))
+      const last = options.checkpoint === undefined ? '' : await readFile(options.checkpoint, 'utf8')
+      const made = await judged(() => newOrigin(origin, options.reason, new Date(), last))
       answer(options, made, () =>
         fields([
           ['New origin', made.origin],
@@ -124,34 +133,8 @@ export function logCommands(audit: Command): void {
     })
 }
 
-async function verify(path: string, { key, origin, checkpoint }: KeyOptions & { checkpoint?: string }) {
-  const keys = await verifierKeys(key)
-  const about = await stat(path).catch(() => {
-    throw usageError(`There is nothing at ${path}.`)
-  })
-  if (about.isDirectory()) {
-    const [{ verifyTiles }, { folder }] = await Promise.all([
-      import('../../server/audit/verify/tiles.js'),
-      import('../../server/audit/publish/folder.js'),
-    ])
-    const { root, ...found } = await verifyTiles(folder(path).read, keys, { origin })
-    return { verified: 'log', ...found, root: root.toString('base64') }
-  }
-  if (checkpoint !== undefined) {
-    const { verifyExport } = await import('../../server/audit/verify/export.js')
-    const note = await readFile(checkpoint)
-    // Nothing may be awaited between this and the reading: its lines would be gone by then.
-    const lines = createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY })
-    const { root, ...found } = await verifyExport(lines, note, keys, { origin })
-    return { verified: 'export', ...found, root: root.toString('base64') }
-  }
-  const { verifyProof } = await import('../../server/audit/verify/proof.js')
-  const { body, root, ...found } = verifyProof(await readFile(path), keys, { origin })
-  return { verified: 'proof', ...found, root: root.toString('base64'), entry: body.toString('utf8') }
-}
-
 /** What is wrong with a log or a key ends the command with a code of its own; never as a pass. */
-async function judged<T>(work: () => Promise<T>): Promise<T> {
+export async function judged<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {

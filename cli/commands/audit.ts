@@ -1,4 +1,6 @@
 import type { Command } from 'commander'
+import { archiveCommand } from './audit-archive.js'
+import { redactCommand } from './audit-erase.js'
 import { logCommands } from './audit-log.js'
 import { reconcileCommand } from './audit-reconcile.js'
 
@@ -10,4 +12,6 @@ export function auditCommands(program: Command): void {
     .description('Prove the record, and hold it against what AWS saw.')
   logCommands(audit)
   reconcileCommand(audit)
+  redactCommand(audit)
+  archiveCommand(audit)
 }

@@ -56,7 +56,7 @@ export function grantCommands(program: Command): void {
             one.environment,
             one.scopes.join(','),
             sayInstant(one.created_at),
-            one.reason,
+            one.reason ?? '(erased)',
           ]),
           'No such requests.',
         ),

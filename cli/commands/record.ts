@@ -1,33 +1,57 @@
-import type { Command } from 'commander'
+import { type Command, InvalidArgumentError } from 'commander'
 import type { Issuance, LogEvent, Page } from '../api.js'
+import type { BrokerClient, Query } from '../client.js'
 import { parseCount } from '../duration.js'
+import { usageError } from '../exit.js'
 import { type BrokerOptions, connect, onBroker } from '../options.js'
-import { answer, fields, note, sayInstant, table } from '../output.js'
+import { answer, note } from '../output.js'
+import { eventTable, issuanceTable, showIssuance } from '../show-record.js'
 
-interface ReadOptions extends BrokerOptions {
+/** Filters of both listings: the option, the parameter it becomes, and what it finds. */
+const COMMON = [
+  ['--agent <name>', 'agent', 'of this agent'],
+  ['--env <name>', 'environment', 'in this environment'],
+  ['--tier <tier>', 'tier', 'in environments of this tier'],
+  ['--human <name>', 'human', 'on behalf of this human'],
+  ['--scope <name>', 'scope', 'this scope was asked for'],
+  ['--action <name>', 'action', 'a scope asked for allows this IAM action'],
+  ['--role <arn>', 'role', 'on this IAM role'],
+  ['--state <state>', 'state', 'issuances that are intended, issued, failed or abandoned'],
+  ['--grant <id>', 'grant', 'on this grant'],
+  ['--access-key <id>', 'access_key', 'with this AWS access key id, as CloudTrail shows it'],
+  ['--network <address>', 'network', 'asked for from this address or CIDR block'],
+  ['--code <code>', 'code', 'failed or refused with this code'],
+  ['--since <instant>', 'since', 'from this instant on (ISO 8601)'],
+  ['--until <instant>', 'until', 'before this instant (ISO 8601)'],
+] as const
+
+const OF_EVENTS = [
+  ['--kind <kind>', 'kind', 'of this kind, such as issuance.denied'],
+  ...COMMON,
+  ['--operator <name>', 'operator', 'of this operator'],
+  ['--issuance <id>', 'issuance', 'of this issuance'],
+  ['--request <id>', 'request', 'of this grant request'],
+] as const
+
+type Filters = readonly (readonly [flags: string, parameter: string, finds: string])[]
+
+interface ListOptions extends BrokerOptions {
   readonly limit: number
   readonly before?: string
+  readonly total?: boolean
+  readonly format?: string
+  readonly out?: string
+  readonly personal?: boolean
+  /** The filters, by the long name of their option. */
+  readonly [option: string]: unknown
 }
 
-interface IssuanceOptions extends ReadOptions {
-  readonly agent?: string
-  readonly env?: string
-  readonly human?: string
-  readonly state?: string
-  readonly grant?: string
-  readonly accessKey?: string
-}
-
-interface EventOptions extends ReadOptions {
+interface FollowOptions {
+  readonly follow?: boolean
+  readonly after?: string
   readonly kind?: string
   readonly agent?: string
   readonly env?: string
-  readonly human?: string
-  readonly operator?: string
-  readonly issuance?: string
-  readonly request?: string
-  readonly grant?: string
-  readonly code?: string
 }
 
 /** What the security role reads. */
@@ -38,50 +62,12 @@ export function recordCommands(program: Command): void {
     .description('Issuances, newest first.')
     .usage('[options]')
 
-  paged(issuances.command('list', { isDefault: true }))
+  const listing = issuances
+    .command('list', { isDefault: true })
     .summary('list them (what `writ issuances` does by itself)')
-    .option('--agent <name>', 'to this agent')
-    .option('--env <name>', 'in this environment')
-    .option('--human <name>', 'on behalf of this human')
-    .option('--state <state>', 'intended, issued, failed or abandoned')
-    .option('--grant <id>', 'on this grant')
-    .option('--access-key <id>', 'with this AWS access key id, as CloudTrail shows it')
-    .action(async (options: IssuanceOptions) => {
-      const { broker } = connect('operator', options)
-      const { agent, env: environment, human, state, grant, accessKey: access_key, limit, before } = options
-      const query = { agent, environment, human, state, grant, access_key, limit, before }
-      const page = await broker.get<Page<Issuance>>('/v1/issuances', query)
-      answer(options, page, () =>
-        table(
-          [
-            'ISSUANCE',
-            'AT',
-            'STATE',
-            'AGENT',
-            'ENVIRONMENT',
-            'SCOPES',
-            'FOR',
-            'GRANT',
-            'ACCESS KEY',
-            'REASON',
-          ],
-          page.items.map((one) => [
-            one.issuance,
-            sayInstant(one.at),
-            one.state,
-            one.agent,
-            one.environment,
-            one.scopes.join(','),
-            one.human ?? '-',
-            one.grant ?? '-',
-            one.access_key_id ?? '-',
-            one.reason,
-          ]),
-          'No such issuances.',
-        ),
-      )
-      sayMore(options, page)
-    })
+  review(listing, COMMON, ['ndjson', 'csv']).action(async (options: ListOptions) => {
+    await list<Issuance>(options, '/v1/issuances', COMMON, issuanceTable)
+  })
 
   onBroker(issuances.command('show'), 'operator')
     .summary('one issuance and all that the log says of it')
@@ -93,86 +79,109 @@ export function recordCommands(program: Command): void {
       answer(options, found, () => `${showIssuance(found.issuance)}\n\n${eventTable(found.events)}`)
     })
 
-  paged(program.command('events'))
+  const events = program
+    .command('events')
     .summary('security: entries of the log')
     .description('Entries of the log, newest first. --json has each entry whole, with its hash.')
-    .option('--kind <kind>', 'of this kind, such as issuance.denied')
-    .option('--agent <name>', 'of this agent')
-    .option('--env <name>', 'in this environment')
-    .option('--human <name>', 'of this human')
-    .option('--operator <name>', 'of this operator')
-    .option('--issuance <id>', 'of this issuance')
-    .option('--request <id>', 'of this grant request')
-    .option('--grant <id>', 'of this grant')
-    .option('--code <code>', 'refused with this code')
-    .action(async (options: EventOptions) => {
-      const { broker } = connect('operator', options)
-      const { kind, agent, env: environment, human, operator, issuance, request, grant, code } = options
-      const { limit, before } = options
-      const query = {
-        kind,
-        agent,
-        environment,
-        human,
-        operator,
-        issuance,
-        request,
-        grant,
-        code,
-        limit,
-        before,
+  events
+    .option('--follow', 'print entries as they are recorded, one a line, until stopped')
+    .option('--after <id>', 'with --follow: begin after this id or index; -1 is the first entry')
+  review(events, OF_EVENTS, ['ndjson', 'csv', 'ocsf']).action(
+    async (options: ListOptions & FollowOptions) => {
+      if (options.follow === true) {
+        const { followEvents } = await import('../follow.js')
+        await followEvents(connect('operator', options), options)
+        return
       }
-      const page = await broker.get<Page<LogEvent>>('/v1/events', query)
-      answer(options, page, () => eventTable(page.items))
-      sayMore(options, page)
-    })
+      await list<LogEvent>(options, '/v1/events', OF_EVENTS, eventTable)
+    },
+  )
 }
 
-const paged = (command: Command): Command =>
+function review(command: Command, filters: Filters, formats: readonly string[]): Command {
   onBroker(command, 'operator')
+  for (const [flags, , finds] of filters) command.option(flags, finds)
+  return command
     .option('--limit <count>', 'how many', parseCount, 50)
     .option('--before <cursor>', 'the page after the one that said so')
+    .option('--total', 'also how many there are')
+    .option('--format <format>', `all of them, oldest first, as ${formats.join(', ')} into --out`, (text) => {
+      if (formats.includes(text)) return text
+      throw new InvalidArgumentError(`Give one of ${formats.join(', ')}.`)
+    })
+    .option('--out <file>', 'where --format writes; must not exist')
+    .option('--personal', 'with --format or --follow: also what the record says of people')
+}
+
+async function list<T>(
+  options: ListOptions,
+  path: string,
+  filters: Filters,
+  show: (items: readonly T[]) => string,
+): Promise<void> {
+  const query = queryOf(options, filters)
+  const { broker } = connect('operator', options)
+  if (options.format !== undefined || options.out !== undefined || options.personal === true) {
+    await exportTo(broker, options, `${path}/export`, query)
+    return
+  }
+  const page = await wholePage<T>(broker, path, query, options)
+  const { total } =
+    options.total === true ? await broker.get<Page<T>>(path, { ...query, limit: 1, total: 'true' }) : {}
+  answer(options, total === undefined ? page : { ...page, total }, () => show(page.items))
+  if (total !== undefined && options.json !== true) {
+    note(`Total: ${total.exact ? '' : 'about '}${total.count}`)
+  }
+  sayMore(options, page)
+}
+
+const MOST_A_PAGE = 500
+
+/** The broker ends a page early rather than look for what is rare for long; a reader wants it whole. */
+async function wholePage<T>(
+  broker: BrokerClient,
+  path: string,
+  query: Query,
+  { limit, before }: ListOptions,
+): Promise<Page<T>> {
+  const at = (from: string | undefined, wanted: number) =>
+    broker.get<Page<T>>(path, { ...query, limit: Math.min(wanted, MOST_A_PAGE), before: from })
+  let page = await at(before, limit)
+  while (page.next !== null && page.items.length < limit) {
+    const { items, next } = await at(page.next, limit - page.items.length)
+    page = { ...page, items: [...page.items, ...items], next }
+  }
+  return page
+}
+
+async function exportTo(
+  broker: BrokerClient,
+  options: ListOptions,
+  path: string,
+  query: Query,
+): Promise<void> {
+  const { format, out, personal } = options
+  if (format === undefined || out === undefined) throw usageError('--format and --out go together.')
+  const parameters = new URLSearchParams({ format })
+  if (personal === true) parameters.set('personal', 'true')
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== undefined) parameters.set(name, String(value))
+  }
+  const bytes = await broker.download(`${path}?${parameters}`, out)
+  answer(options, { file: out, bytes, format }, () => `${out}, ${bytes} bytes.`)
+}
+
+function queryOf(options: ListOptions, filters: Filters): Query {
+  return Object.fromEntries(
+    filters.map(([flags, parameter]) => {
+      const long = /^--([a-z-]+)/.exec(flags)?.[1] ?? ''
+      const value = options[long.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase())]
+      return [parameter, typeof value === 'string' ? value : undefined]
+    }),
+  )
+}
 
 /** Where the next page begins; --json has it in `next`. */
 export function sayMore(options: BrokerOptions, { next }: Page<unknown>): void {
   if (next !== null && options.json !== true) note(`More: --before '${next}'`)
-}
-
-function showIssuance(one: Issuance): string {
-  return fields([
-    ['Issuance', one.issuance],
-    ['State', `${one.state}${one.error_code === null ? '' : ` (${one.error_code})`}`],
-    ['At', sayInstant(one.at)],
-    ['Agent', one.agent],
-    ['Subject', one.subject],
-    ['Acting for', one.human === null ? null : `${one.human} (${one.human_how ?? '?'})`],
-    ['Environment', one.environment],
-    ['Scopes', one.scopes.join(', ')],
-    ['Sensitivity', one.sensitivity],
-    ['Role', one.role],
-    ['Access key', one.access_key_id],
-    ['Until', one.expires_at === null ? null : sayInstant(one.expires_at)],
-    ['Grant', one.grant === null ? null : `${one.grant}, use ${one.grant_use ?? '?'}`],
-    ['Asked from', one.source_ip],
-    ['Ticket', one.ticket],
-    ['Policy', one.policy_digest],
-    ["Reason (agent's own words)", JSON.stringify(one.reason)],
-  ])
-}
-
-function eventTable(events: readonly LogEvent[]): string {
-  const text = (value: unknown): string => (typeof value === 'string' ? value : '-')
-  return table(
-    ['INDEX', 'AT', 'KIND', 'WHO', 'ENVIRONMENT', 'CODE', 'ABOUT'],
-    events.map(({ index, repeats, body }) => [
-      String(index),
-      sayInstant(text(body.at)),
-      `${text(body.kind)}${repeats === null || repeats === 0 ? '' : ` (+${repeats} repeats)`}`,
-      text(body.operator ?? body.agent),
-      text(body.environment),
-      text(body.code),
-      text(body.issuance_id ?? body.grant_id ?? body.request_id),
-    ]),
-    'No such entries.',
-  )
 }

@@ -47,7 +47,8 @@ export function serveCommands(program: Command): void {
       'Show the settings that `writ serve` would start with, passwords masked, and every setting there is.',
     )
     .action(async (options: { json?: boolean }) => {
-      const { describeSettings, readConfig, shownConfig } = await import('../../server/config.js')
+      const { readConfig, shownConfig } = await import('../../server/config.js')
+      const { describeSettings } = await import('../../server/settings.js')
       const shown = shownConfig(readConfig())
       answer(options, shown, () => {
         const width = Math.max(...Object.keys(shown).map((name) => name.length)) + 2

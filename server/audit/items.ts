@@ -69,8 +69,6 @@ export interface EventItem {
     | 'log.origin_started'
     | 'log.exported'
     | 'operator.signed_in'
-    | 'webhook.disabled'
-    | 'webhook.enabled'
   readonly fields?: EntryFields
   readonly payload: Readonly<Record<string, unknown>>
   readonly personal?: Personal

@@ -29,7 +29,8 @@ export interface Seen {
 
 /** The caller's address as a column takes it, if it is one. */
 export function seenFrom(ip: string): Seen {
-  const [address = ''] = ip.split('%', 1)
+  // A socket that takes both families calls 192.0.2.1 `::ffff:192.0.2.1`, and nobody looks for that.
+  const [address = ''] = ip.replace(/^::ffff:(?=[\d.]+$)/i, '').split('%', 1)
   return isIP(address) === 0 ? {} : { source_ip: address }
 }
 
@@ -37,8 +38,11 @@ export function seenFrom(ip: string): Seen {
 export const commitment = (salt: Uint8Array, personal: Uint8Array): Buffer =>
   createHash('sha256').update(Uint8Array.of(3)).update(salt).update(personal).digest()
 
-/** `altered`: somebody changed what lies beside the log, and it is not shown as if it had been recorded. */
-export type PersonalState = 'none' | 'shown' | 'erased' | 'altered'
+/**
+ * `altered`: somebody changed what lies beside the log, and it is not shown as if it had been recorded.
+ * `archived`: the entry, and what lies beside it, left the database for an archive.
+ */
+export type PersonalState = 'none' | 'shown' | 'erased' | 'archived' | 'altered'
 
 /** The personal part of an entry as a reader may see it. */
 export function readPersonal(

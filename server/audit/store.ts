@@ -5,7 +5,10 @@ import type { PolicySet } from '../types.js'
 import type { AppendItem, Verdict } from './items.js'
 import type { AppendBatch } from './recorder.js'
 
-/** One autocommit call: the head's lock is never held across a round trip to us. */
+/**
+ * One autocommit call: the head's lock is never held across a round trip to us. What is left is a stop between
+ * its last two messages, fifteen bytes that travel together: see `transactionTimeoutMs` and docs/durability.md.
+ */
 export function appendTo(database: Database): AppendBatch {
   return async (items: readonly AppendItem[]) => {
     const rows = await database.query<{ verdicts: Verdict[] }>(

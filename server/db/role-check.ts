@@ -16,7 +16,7 @@ const POWERS = `
   ),
   ours AS (
     SELECT c.oid, c.relname, c.relkind, c.relowner
-    FROM pg_catalog.pg_class c WHERE c.relnamespace = to_regnamespace('writ')
+    FROM pg_catalog.pg_class c WHERE c.relnamespace IN (to_regnamespace('writ'), to_regnamespace('writ_archive'))
   ),
   owned AS (
     SELECT 'schema writ' AS what, nspowner AS owner FROM pg_catalog.pg_namespace WHERE nspname = 'writ'

@@ -11,7 +11,8 @@ export interface GrantRequestView {
   readonly environment: string
   readonly account: string
   readonly scopes: readonly string[]
-  readonly reason: string
+  /** Null once erased, as are the ticket, the human and the comments then. */
+  readonly reason: string | null
   readonly ticket: string | null
   readonly on_behalf_of: { readonly human: string; readonly how: string } | null
   readonly requested_by: string

@@ -18,6 +18,8 @@ import { logRoutes } from './log-routes.js'
 import { operatorRoutes } from './operator-routes.js'
 import { sendProblem } from './problems.js'
 import { securityRoutes } from './security-routes.js'
+import { streamRoutes } from './stream-routes.js'
+import { webhookRoutes } from './webhook-routes.js'
 
 export interface HttpSettings {
   readonly log: FastifyBaseLogger
@@ -116,7 +118,9 @@ export async function buildApp(deps: HttpDeps, settings: HttpSettings): Promise<
     grantRoutes,
     operatorRoutes,
     securityRoutes,
+    streamRoutes,
     logRoutes,
+    webhookRoutes,
   ]) {
     await app.register(routes, { deps })
   }

@@ -2,6 +2,7 @@ import type { Publishing } from '../audit/publish/publishing.js'
 import type { Database } from '../db/pool.js'
 import type { GrantDeps } from '../grants/request.js'
 import type { IssueDeps } from '../issuance/issue.js'
+import type { Webhooks } from '../webhooks/start.js'
 import type { AuthDeps } from './authenticate.js'
 
 /** What the routes need; handed in by `build.ts`. */
@@ -12,6 +13,7 @@ export interface HttpDeps {
   readonly database: Database
   /** Absent on a replica that does not publish the log. */
   readonly publishing?: Publishing
+  readonly webhooks: Webhooks
   readonly ready: () => Promise<Readiness>
   /** Said in every credential answer of local mode. */
   readonly notice?: string

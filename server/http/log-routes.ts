@@ -1,4 +1,3 @@
-import { Readable } from 'node:stream'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { openCheckpoint } from '../audit/merkle/checkpoint.js'
@@ -14,10 +13,11 @@ import {
 } from '../audit/merkle/tiles.js'
 import { formatProof } from '../audit/merkle/tlog-proof.js'
 import type { Publishing } from '../audit/publish/publishing.js'
-import { exportEntries, logSize } from '../audit/queries.js'
+import { exportEntries, logSize, logStart } from '../audit/queries.js'
 import { WritError } from '../errors.js'
 import { operatorsOnly } from './authenticate.js'
 import type { HttpDeps } from './deps.js'
+import { lineStreams } from './streaming.js'
 
 const index = z.coerce
   .number()
@@ -33,6 +33,7 @@ const proof = z.object({
 /** The signed head of the log, its tiles, and proofs over them (C2SP tlog-checkpoint, tlog-tiles, tlog-proof). */
 export const logRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (app, { deps }) => {
   const callerOf = operatorsOnly(app, deps.auth)
+  const streamOfLines = lineStreams(app)
   const config = { roles: ['security'] as const }
   const common = { tags: ['security'], security: [{ operator: [] }] }
 
@@ -72,12 +73,14 @@ export const logRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (app, 
     '/v1/log/entries',
     {
       config,
+      // It would read the whole log to send none of it.
+      exposeHeadRoute: false,
       schema: {
         ...common,
         summary:
           'Entries in order as NDJSON, whole: index, the exact text that was hashed, leaf hash. Recorded',
         querystring: z.object({
-          from: index.default(0),
+          from: index.optional().describe('by default the first entry that is still in the database'),
           to: index.optional(),
           personal: z.stringbool().default(false).describe('also what lies beside the log, with its salt'),
         }),
@@ -85,7 +88,15 @@ export const logRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (app, 
     },
     async (request, reply) => {
       const { operator } = callerOf(request)
-      const { from, personal } = request.query
+      const { personal } = request.query
+      const first = await logStart(deps.database)
+      const from = request.query.from ?? first
+      if (from < first) {
+        throw new WritError(
+          'entries_archived',
+          `The entries before ${first} are archived, and no longer in the database.`,
+        )
+      }
       const to = Math.min(request.query.to ?? Number.POSITIVE_INFINITY, await logSize(deps.database))
       // Before the first line leaves: who took the record along is part of it.
       await deps.auth.record({
@@ -101,7 +112,7 @@ export const logRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (app, 
       return reply
         .type('application/x-ndjson')
         .header('cache-control', 'no-store')
-        .send(Readable.from(lines()))
+        .send(streamOfLines(lines()))
     },
   )
 

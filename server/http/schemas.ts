@@ -123,7 +123,7 @@ export const grantRequestView = z.object({
   environment: z.string(),
   account: z.string(),
   scopes: z.array(z.string()).readonly(),
-  reason: z.string().describe('Written by the agent'),
+  reason: z.string().nullable().describe('Written by the agent; null once erased'),
   ticket: z.string().nullable(),
   on_behalf_of: z.object({ human: z.string(), how: z.string() }).nullable(),
   requested_by: z.string(),

@@ -59,12 +59,11 @@ export async function issueCredentials(
 ): Promise<Issued | Refused> {
   const { agent, identity, request, caller } = asking
   const key = sessionKey(agent, identity, request, caller.ip)
+  const grants = await deps.loadGrants(agent, request.environment)
+  // After reading: a grant that came while waiting must not look as if it began in the future.
   const now = deps.now()
   const held = deps.live.find(key, now)
-  const facts = {
-    grants: await deps.loadGrants(agent, request.environment),
-    ...(held === undefined ? {} : { liveSession: held }),
-  }
+  const facts = { grants, ...(held === undefined ? {} : { liveSession: held }) }
 
   const decision = decide(policySet, agent, request, facts, now)
   if (decision.outcome !== 'allow') return refuse(deps, asking, policySet, decision)

@@ -1,10 +1,11 @@
-import type { Agent, Environment, Operator, PolicySet, Scope } from '../types.js'
+import type { Agent, Environment, Operator, PolicySet, Scope, Webhook } from '../types.js'
 import { canonicalJson, sha256Hex } from './canonical.js'
 import { checkRoleUse, compileAgent, type Surroundings } from './compile-agents.js'
 import { compileEnvironment } from './compile-environments.js'
 import { checkAudiences, compileIssuer } from './compile-issuers.js'
 import { checkAliases, compileOperator } from './compile-operators.js'
 import { compileScope } from './compile-scopes.js'
+import { compileWebhook } from './compile-webhooks.js'
 import { deepFreeze, frozenMap } from './freeze.js'
 import { expandAction, type IamData, loadIamData, serviceOf } from './iam-data.js'
 import { indexIdentities } from './match-index.js'
@@ -50,6 +51,7 @@ export async function compile(parsed: ParseResult): Promise<CompileResult> {
   const around: Surroundings = { environments, scopes, broken }
   const agents = of('agent').map((one) => compileAgent(one, around, report))
   const operators = of('operator').map((one) => compileOperator(one, around, report))
+  const webhooks = of('webhook').map((one) => compileWebhook(one, report))
   checkRoleUse(of('agent'), report)
   checkAliases(of('operator'), report)
   checkIdentities(of('agent'), of('issuer'), 'agents', parsed.broken, report)
@@ -70,6 +72,7 @@ export async function compile(parsed: ParseResult): Promise<CompileResult> {
       agents: named<Agent>(agents),
       operators: named<Operator>(operators),
       issuers: [...issuers].sort(byIssuer),
+      webhooks: named<Webhook>(webhooks),
       agentsMatching: indexIdentities(agents),
       operatorsMatching: indexIdentities(operators),
     }),

@@ -41,6 +41,7 @@ export const PROBLEM_CODES = {
   role_missing: 'No role for a kind of scope that the agent has.',
   identity_overlap: 'A token could match both documents.',
   network_invalid: 'Not a CIDR block, or one that covers everything.',
+  entry_kind_unknown: 'A webhook asks for a kind of entry that there is not.',
   alias_conflict: 'One human name for two operators.',
 } as const
 

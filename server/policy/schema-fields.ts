@@ -42,18 +42,25 @@ export const duration = z.string().regex(/^[1-9]\d{0,5}[smh]$/, {
 
 const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]'])
 
+/** Of a parsed URL's host name. */
+export const isLoopbackHost = (hostname: string): boolean => LOOPBACK.has(hostname)
+
 /** https anywhere, http on this machine only: keys fetched over plain http are anybody's keys. */
 function isSecure(text: string): boolean {
   if (!URL.canParse(text)) return false
   const url = new URL(text)
   if (url.username !== '' || url.password !== '' || url.hash !== '') return false
-  return url.protocol === 'https:' || (url.protocol === 'http:' && LOOPBACK.has(url.hostname))
+  return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopbackHost(url.hostname))
 }
 
 export const secureUrl = readable(512).refine(
   isSecure,
   because('url_insecure', 'must be an https URL (http on loopback only), without user name or fragment'),
 )
+
+export const absolutePath = readable(512).refine((text) => text.startsWith('/'), {
+  error: 'must be an absolute path',
+})
 
 export const roleArn = z
   .string()

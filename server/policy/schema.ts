@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { ALGORITHMS, PRESETS, type PresetName } from './presets.js'
 import {
+  absolutePath,
   agentName,
   because,
   duration,
@@ -181,6 +182,31 @@ export const redLineSchema = mapping({
   because: readable(200).describe('Why, in the words of the message that refuses it.'),
 }).describe('An action that no agent session may hold, on top of the built-in ones. Nothing takes one away.')
 
+export const webhookSchema = mapping({
+  webhook: agentName.describe('Name of the webhook. Its place in the log is kept under this name.'),
+  describe: readable(200).optional().describe('Who receives it, for humans.'),
+  url: secureUrl.describe('Where to send: https, port 443 or 1024 and above. No secret belongs in it.'),
+  secret_file: absolutePath.describe(
+    'File with one line `whsec_…`, or two while the secret changes. Read at every delivery.',
+  ),
+  ca_file: absolutePath
+    .optional()
+    .describe('Certificates (PEM) to believe for this receiver, in place of the public ones.'),
+  kinds: unique(
+    z.string().regex(/^[a-z_.]*\*?$/, { error: 'must be a kind of entry, or begin like some and end in *' }),
+  ).describe(
+    'Kinds of entries to send, such as `issuance.denied`; `grant.*` is all that begin with `grant.`.',
+  ),
+  personal: z
+    .literal(true, { error: 'must be true, or be left out' })
+    .optional()
+    .describe('Sends personal data (humans, addresses, reasons) along.'),
+  local: z
+    .literal(true, { error: 'must be true, or be left out' })
+    .optional()
+    .describe('The receiver is on this machine; local mode only, and http will do.'),
+}).describe('A receiver that is told of entries in the log.')
+
 export const SCHEMAS = {
   environment: environmentSchema,
   scope: scopeSchema,
@@ -188,6 +214,7 @@ export const SCHEMAS = {
   issuer: issuerSchema,
   operator: operatorSchema,
   red_line: redLineSchema,
+  webhook: webhookSchema,
 } as const
 
 export type Kind = keyof typeof SCHEMAS

@@ -26,10 +26,11 @@ export async function openDatabase(
     applicationName: 'writ',
     log,
     max: 20,
+    // No statement of the broker's may take longer, and it has no transaction of several.
+    transactionTimeoutMs: 5_000,
   })
   ending.push(() => database.end())
   await checkDatabase(database)
-  await makePartitions(database)
   return database
 }
 
@@ -53,6 +54,7 @@ async function checkDatabase(database: Database): Promise<void> {
         `${state.problem ?? 'The database does not fit this version.'} Run \`writ migrate\` first.`,
       )
     }
+    await makePartitions(database)
   } catch (error) {
     if (error instanceof StartError) throw error
     throw new StartError(

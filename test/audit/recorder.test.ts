@@ -146,3 +146,52 @@ t.test(
     await failsWith(t, append({ ...once, payload: { other: true } }), 'WR006', 'an id is for one request')
   },
 )
+
+t.test('items of one batch that tell of each other see each other', async (t) => {
+  const { append, broker, grant } = await testLedger(t)
+  const grant_id = await grant({ max_uses: 1 })
+  const one = intentItem({ grant_id })
+  const { issuance_id } = one
+  const issued = {
+    op: 'outcome',
+    issuance_id,
+    state: 'issued',
+    access_key_id: 'ASIAONE',
+    expires_at: '2999-01-01T00:00:00Z',
+  } as const
+  const delivery = { op: 'delivery', issuance_id, agent: 'orders-coder', payload: {} } as const
+  const verdicts = await append(
+    one,
+    one,
+    intentItem({ grant_id }),
+    issued,
+    { ...issued, access_key_id: 'ASIAOTHER' },
+    delivery,
+    intentItem({ role_arn: READ_ROLE }),
+    issued,
+  )
+  t.match(verdicts, [
+    { status: 'ok' },
+    { status: 'ok' },
+    { status: 'refused', code: 'grant_used_up' },
+    { status: 'ok' },
+    { status: 'refused', code: 'outcome_conflict' },
+    { status: 'ok' },
+    { status: 'ok' },
+    { status: 'ok' },
+  ])
+  t.strictSame(verdicts[1], verdicts[0], 'the retry got the verdict of its first try')
+  t.strictSame(verdicts[7], verdicts[3])
+  const rows = await broker.query<{ idx: string; kind: string }>(
+    'SELECT idx, kind FROM writ.entry WHERE batch_no = (SELECT max(batch_no) FROM writ.entry) ORDER BY idx',
+  )
+  t.strictSame(
+    rows.map(({ kind }) => kind),
+    ['issuance.intended', 'issuance.denied', 'issuance.issued', 'issuance.delivered', 'issuance.intended'],
+  )
+  t.strictSame(
+    rows.map(({ idx }) => Number(idx) - Number(rows[0]?.idx)),
+    [0, 1, 2, 3, 4],
+    'no index is left out',
+  )
+})

@@ -2,7 +2,8 @@ import { copyFileSync, mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { leafHash } from '../../server/audit/merkle/hash.js'
-import { listEvents, listIssuances } from '../../server/audit/queries.js'
+import { findIssuance } from '../../server/audit/review/issuances.js'
+import { listEvents, listIssuances } from '../../server/audit/review/lists.js'
 import { Walk } from '../../server/audit/verify/walk.js'
 import { migrate } from '../../server/db/migrate.js'
 import { createPool } from '../../server/db/pool.js'
@@ -52,7 +53,7 @@ t.test('a log of version 1 goes on as version 2, and every old entry stays byte 
   t.match(JSON.parse(String(all.at(-1)?.body)), { v: 2 })
   t.match(JSON.parse(String(all[0]?.body)), { v: 1, human: 'ann' })
 
-  const [issued] = await listIssuances(broker, { id: before.issuance_id }, { limit: 1 })
+  const issued = await findIssuance(broker, before.issuance_id)
   t.match(issued, {
     human: 'ann',
     source_ip: '192.0.2.9',
@@ -61,10 +62,10 @@ t.test('a log of version 1 goes on as version 2, and every old entry stays byte 
     state: 'issued',
   })
   const found = await listIssuances(broker, { human: 'ann' }, { limit: 10 })
-  t.equal(found.length, 3, 'old ones are found by what was said of people')
-  t.match(await listIssuances(broker, { state: 'failed' }, { limit: 10 }), [{ issuance: failed }])
-  const [request1] = await listEvents(broker, { kind: 'grant_request.opened' }, { limit: 1 })
-  t.match(request1?.body, { v: 1, human: 'ann', reason: 'a test' })
+  t.equal(found.items.length, 3, 'old ones are found by what was said of people')
+  t.match(await listIssuances(broker, { state: 'failed' }, { limit: 10 }), { items: [{ issuance: failed }] })
+  const requests = await listEvents(broker, { kind: 'grant_request.opened' }, { limit: 1 })
+  t.match(requests.items[0]?.body, { v: 1, human: 'ann', reason: 'a test' })
 
   // What was open when the broker was stopped for the upgrade is closed by the sweep of the new version.
   const [open] = await broker.query<{ n: number }>("SELECT writ.sweep('10 seconds') AS n")

@@ -47,6 +47,7 @@ const policySet = (environments: Environment[], scopes: Scope[], agents: Agent[]
   agents: new Map(agents.map((one) => [one.name, one])),
   operators: new Map(),
   issuers: [],
+  webhooks: new Map(),
   agentsMatching: () => [],
   operatorsMatching: () => [],
 })

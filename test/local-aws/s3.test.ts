@@ -168,8 +168,13 @@ t.test('what is not there says so and changes nothing', async (t) => {
   )
   const copy = new CopyObjectCommand({ Bucket: 'orders', Key: 'copy', CopySource: 'orders/a.txt' })
   t.equal(await refusal(s3().send(copy)), 'NotImplemented 501')
-  const once = new PutObjectCommand({ Bucket: 'orders', Key: 'a.txt', Body: 'x', IfNoneMatch: '*' })
-  t.equal(await refusal(s3().send(once)), 'NotImplemented 501')
+  const held = new PutObjectCommand({
+    Bucket: 'orders',
+    Key: 'a.txt',
+    Body: 'x',
+    ObjectLockLegalHoldStatus: 'ON',
+  })
+  t.equal(await refusal(s3().send(held)), 'NotImplemented 501')
   t.equal(await get(s3(), 'a.txt'), 'alpha')
 })
 

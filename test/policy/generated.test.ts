@@ -49,7 +49,15 @@ t.test('the JSON Schema knows what the documents know', async (t) => {
   const schema = JSON.parse(jsonSchema()) as {
     definitions: Record<string, { properties: object; additionalProperties: boolean }>
   }
-  t.same(Object.keys(schema.definitions), ['environment', 'scope', 'agent', 'issuer', 'operator', 'red_line'])
+  t.same(Object.keys(schema.definitions), [
+    'environment',
+    'scope',
+    'agent',
+    'issuer',
+    'operator',
+    'red_line',
+    'webhook',
+  ])
   for (const one of Object.values(schema.definitions)) t.equal(one.additionalProperties, false)
   const undescribed = JSON.stringify(schema.definitions).match(/"description":""/g)
   t.equal(undescribed, null)

@@ -7,9 +7,10 @@ import { FIELDS } from './problem-cases/fields.js'
 import { IDENTITIES } from './problem-cases/identities.js'
 import { REFERENCES } from './problem-cases/references.js'
 import { RESOURCES } from './problem-cases/resources.js'
+import { WEBHOOKS } from './problem-cases/webhooks.js'
 import { problemsWith } from './support.js'
 
-const CASES = [...DOCUMENTS, ...FIELDS, ...REFERENCES, ...ACTIONS, ...RESOURCES, ...IDENTITIES]
+const CASES = [...DOCUMENTS, ...FIELDS, ...REFERENCES, ...ACTIONS, ...RESOURCES, ...IDENTITIES, ...WEBHOOKS]
 
 t.test('the good set has no problems', async (t) => {
   t.same((await problemsWith({})).map(formatProblem), [])

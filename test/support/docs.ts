@@ -1,6 +1,7 @@
 import { relative } from 'node:path'
-import { describeSettings, readConfig } from '../../server/config.js'
+import { readConfig } from '../../server/config.js'
 import { ERRORS } from '../../server/errors.js'
+import { describeSettings } from '../../server/settings.js'
 
 /** What is used here of an OpenAPI document (version 3.1, section 4). */
 export interface OpenApi {

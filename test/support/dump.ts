@@ -7,7 +7,7 @@ export async function dump(url: string): Promise<string> {
   try {
     const tables = await database.query<{ name: string }>(
       `SELECT c.oid::regclass::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-       WHERE n.nspname IN ('writ', 'public') AND c.relkind IN ('r', 'p')`,
+       WHERE n.nspname IN ('writ', 'writ_archive', 'public') AND c.relkind IN ('r', 'p')`,
     )
     if (tables.length < 9) throw new Error('there are fewer tables than there should be')
     let text = ''

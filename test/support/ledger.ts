@@ -1,6 +1,6 @@
 import type { AppendItem, Verdict } from '../../server/audit/items.js'
 import { appendTo } from '../../server/audit/store.js'
-import { createPool, type Database } from '../../server/db/pool.js'
+import { createPool, type Database, type Queryable } from '../../server/db/pool.js'
 import { decisionArgument, ROLES, requestArgument } from './items.js'
 import { silent, testDatabase } from './postgres.js'
 
@@ -12,7 +12,7 @@ export interface Ledger {
   /** As the broker logs in. */
   readonly broker: Database
   /** As the owner of the tables, who is held by constraints and triggers alone. */
-  readonly owner: Database
+  readonly owner: Queryable
   readonly superuserUrl: string
   readonly append: (...items: AppendItem[]) => Promise<readonly Verdict[]>
   /** A grant, approved by bob. */
@@ -28,8 +28,15 @@ export async function testLedger(t: Tap): Promise<Ledger> {
     return database
   }
   const broker = open(brokerUrl, 10)
-  const owner = open(ownerUrl, 1)
-  await owner.query('SET ROLE writ_owner')
+  const migrator = open(ownerUrl, 1)
+  // Each time anew: the pool drops a connection that idles, and its role with it.
+  const owner: Ledger['owner'] = {
+    query: (text, values) =>
+      migrator.transaction(async (client) => {
+        await client.query('SET LOCAL ROLE writ_owner')
+        return client.query(text, values)
+      }),
+  }
   await broker.query('SELECT writ.register_roles($1::jsonb)', [JSON.stringify(ROLES)])
   const append = appendTo(broker)
   return {

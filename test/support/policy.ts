@@ -77,6 +77,7 @@ export function policySet(
     agents: new Map([['bot', agent]]),
     operators: new Map(),
     issuers: [],
+    webhooks: new Map(),
     agentsMatching: () => [agent],
     operatorsMatching: () => [],
   }

@@ -30,6 +30,9 @@ export const ISSUANCE_BODIES: Readonly<Record<string, BodyKind>> = {
       request: requestKey,
       account: z.string().regex(/^\d{12}$/),
       role_arn: text,
+      sensitivity: z
+        .enum(['read', 'write', 'production-write'])
+        .describe('what the role is for; a production write stands on a grant'),
       scopes: names,
       policy_digest: policyDigest,
       permissions_sha256: permissionsSha256,

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { mkdir, open, readFile, rename } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
@@ -8,8 +9,12 @@ export interface Published {
   readonly write: (path: string, data: Uint8Array) => Promise<void>
 }
 
+/** A file that is written once is there already, with other content: the trees do not agree. */
+export class PublishedOtherwise extends Error {
+  override readonly name = 'PublishedOtherwise'
+}
+
 export function folder(root: string): Published {
-  let n = 0
   return {
     async read(path) {
       try {
@@ -22,7 +27,8 @@ export function folder(root: string): Published {
     async write(path, data) {
       const target = join(root, path)
       await mkdir(dirname(target), { recursive: true })
-      const draft = `${target}.${process.pid}.${n++}.new`
+      // Two containers on one folder may both be process 1.
+      const draft = `${target}.${randomUUID()}.new`
       const file = await open(draft, 'w', 0o644)
       try {
         await file.writeFile(data)

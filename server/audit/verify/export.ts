@@ -4,14 +4,17 @@ import { HASH_BYTES, MAX_BODY_BYTES, parseBase64 } from '../merkle/hash.js'
 import type { VerifierKey } from '../merkle/keys.js'
 import { type ReadFile, readTile, TILE_WIDTH, tileAt } from '../merkle/tiles.js'
 import { commitment } from '../personal.js'
+import type { LogEntry } from './entry.js'
 import type { Verified } from './tiles.js'
 import { type OnEntry, Walk } from './walk.js'
 
 export interface VerifyExportOptions {
   readonly origin?: string | undefined
   /** Published tiles: with them a changed entry is named even when its leaf hash was recomputed. */
-  readonly tiles?: ReadFile
+  readonly tiles?: ReadFile | undefined
   readonly onEntry?: OnEntry
+  /** Goes on where the archives before ended. */
+  readonly walk?: Walk | undefined
 }
 
 export interface VerifiedExport extends Verified {
@@ -30,24 +33,21 @@ export async function verifyExport(
   options: VerifyExportOptions = {},
 ): Promise<VerifiedExport> {
   const head = openCheckpoint(checkpoint, keys, options.origin)
-  const walk = new Walk(options.onEntry)
+  const walk = options.walk ?? new Walk(options.onEntry)
   let published: Buffer | undefined
-  if (head.size === 0) walk.agree(head, 'checkpoint')
+  if (walk.size > head.size) {
+    const detail = `The checkpoint has ${head.size} entries, and the export begins behind them at ${walk.size}.`
+    throw new ProofError('checkpoint_mismatch', detail, { index: head.size })
+  }
+  if (head.size === walk.size) walk.agree(head, 'checkpoint')
   for await (const line of lines) {
     const index = walk.size
     const { body, leaf, beside } = readLine(line, index)
-    const entry = walk.next(body, { hashes: leaf, at: 0 })
-    if (beside !== undefined && beside !== entry.personal) {
-      const detail = `What lies beside entry ${index} is not what was recorded.`
-      throw new ProofError('personal_mismatch', detail, { index })
-    }
+    checkBeside(walk.next(body, { hashes: leaf, at: 0 }), beside)
     if (options.tiles !== undefined && index < head.size) {
-      if (index % TILE_WIDTH === 0)
+      if (published === undefined || index % TILE_WIDTH === 0)
         published = (await readTile(options.tiles, tileAt(0, index, head.size))).data
-      const from = (index % TILE_WIDTH) * HASH_BYTES
-      if (published !== undefined && leaf.compare(published, from, from + HASH_BYTES) !== 0) {
-        throw new ProofError('entry_mismatch', `Entry ${index} is not what was published.`, { index })
-      }
+      checkPublished(index, leaf, published)
     }
     if (walk.size === head.size) walk.agree(head, 'checkpoint')
   }
@@ -59,14 +59,30 @@ export async function verifyExport(
   return { origin, size, root, checkpoints: 1, beyond: walk.size - size }
 }
 
-interface Line {
+/** Throws `entry_mismatch` unless a tile of level 0 has the leaf hash at the place of the entry. */
+export function checkPublished(index: number, leaf: Buffer, tile: Buffer): void {
+  const from = (index % TILE_WIDTH) * HASH_BYTES
+  if (leaf.compare(tile, from, from + HASH_BYTES) === 0) return
+  throw new ProofError('entry_mismatch', `Entry ${index} is not what was published.`, { index })
+}
+
+/** Throws `personal_mismatch` unless what lies beside an entry is what its body names. */
+export function checkBeside(entry: LogEntry, beside: string | undefined): void {
+  if (beside === undefined || beside === entry.personal) return
+  const { index } = entry
+  const detail = `What lies beside entry ${index} is not what was recorded.`
+  throw new ProofError('personal_mismatch', detail, { index })
+}
+
+export interface Line {
   readonly body: Buffer
   readonly leaf: Buffer
   /** The hash that the body must name, when the line has the personal part. */
   readonly beside?: string
 }
 
-function readLine(line: string, index: number): Line {
+/** The line of an entry at its index. Throws `ProofError`. */
+export function readLine(line: string, index: number): Line {
   const { index: own, body: text, body_base64: base64, leaf_hash: hex, personal, salt } = parse(line)
   if (own !== index) {
     throw new ProofError('entry_missing', `Entry ${index} is not in its line.`, { index })

@@ -2,20 +2,26 @@ import type { Checkpoint } from '../merkle/checkpoint.js'
 import { CompactRange, type OnNode } from '../merkle/compact.js'
 import { ProofError } from '../merkle/error.js'
 import { HASH_BYTES, leafHash } from '../merkle/hash.js'
+import { verifyConsistency } from '../merkle/proof.js'
 import { type LogEntry, readEntry } from './entry.js'
 
 /** Called for each entry once it is checked; may throw `ProofError` about what is in it. */
 export type OnEntry = (entry: LogEntry) => void
 
-/** Goes through a log from its first entry on, and knows up to where signed checkpoints agreed. */
+/**
+ * Goes through a log from its first entry on, or from the subtrees of those before on, and knows up to where signed
+ * checkpoints agreed. Wrong subtrees lead to no signed root.
+ */
 export class Walk {
-  readonly #range = new CompactRange()
+  readonly #range: CompactRange
   readonly #onEntry: OnEntry | undefined
   #lastAt = ''
-  #agreed = 0
+  #agreed: number
 
-  constructor(onEntry?: OnEntry) {
+  constructor(onEntry?: OnEntry, before = new CompactRange()) {
     this.#onEntry = onEntry
+    this.#range = before.copy()
+    this.#agreed = before.size
   }
 
   /** Entries so far; the position of the next one. */
@@ -42,13 +48,27 @@ export class Walk {
 
   /** Compares a checkpoint of the present size. */
   agree({ size, root }: Checkpoint, path: string): void {
-    if (size !== this.#range.size || !this.#range.root().equals(root)) {
-      throw new ProofError(
-        'checkpoint_mismatch',
-        `The entries do not lead to the root of ${path}: one of ${this.#agreed} to ${size - 1} was changed.`,
-        { index: this.#agreed, path },
-      )
-    }
+    if (size !== this.#range.size || !this.#range.root().equals(root)) throw this.#disagrees(size, path)
     this.#agreed = size
+  }
+
+  /** Compares a checkpoint of more entries, by the proof that it continues these. */
+  leadsTo({ size, root }: Checkpoint, proof: readonly Buffer[], path: string): void {
+    try {
+      verifyConsistency(this.#range.size, size, proof, this.#range.root(), root)
+    } catch (error) {
+      if (error instanceof ProofError && error.code === 'root_mismatch')
+        throw this.#disagrees(this.#range.size, path)
+      throw error
+    }
+    this.#agreed = this.#range.size
+  }
+
+  #disagrees(size: number, path: string): ProofError {
+    return new ProofError(
+      'checkpoint_mismatch',
+      `The entries do not lead to the root of ${path}: one of ${this.#agreed} to ${size - 1} was changed.`,
+      { index: this.#agreed, path },
+    )
   }
 }

@@ -1,51 +1,14 @@
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import t, { type Test } from 'tap'
-import { openCheckpoint, signCheckpoint } from '../../../server/audit/merkle/checkpoint.js'
-import { generateSignerKey, parseSignerKey, parseVerifierKey } from '../../../server/audit/merkle/keys.js'
-import { type Checkpointer, createCheckpointer } from '../../../server/audit/publish/checkpointer.js'
+import t from 'tap'
+import { signCheckpoint } from '../../../server/audit/merkle/checkpoint.js'
+import { generateSignerKey, parseSignerKey } from '../../../server/audit/merkle/keys.js'
 import { folder, type Published } from '../../../server/audit/publish/folder.js'
 import { type LogStore, logStore } from '../../../server/audit/publish/store.js'
 import { verifyTiles } from '../../../server/audit/verify/tiles.js'
-import { createPool } from '../../../server/db/pool.js'
-import { intentItem, READ_ROLE } from '../../support/items.js'
-import { type Ledger, testLedger } from '../../support/ledger.js'
-import { silent } from '../../support/postgres.js'
-
-const signer = parseSignerKey(generateSignerKey('writ.test/log'))
-const key = parseVerifierKey(signer.verifierKey)
-
-function writer(store: LogStore, published: Published, holder = 'one') {
-  const troubles: string[] = []
-  const checkpointer: Checkpointer = createCheckpointer({
-    store,
-    published,
-    origin: signer.name,
-    sign: (head) =>
-      signCheckpoint({ origin: signer.name, ...head, extensions: [] }, [signer]).toString('utf8'),
-    open: (note) => openCheckpoint(Buffer.from(note), [key], signer.name),
-    holder,
-    onTrouble: (why) => troubles.push(why),
-  })
-  return { ...checkpointer, troubles }
-}
-
-const add = (ledger: Ledger, n: number) =>
-  ledger.append(...Array.from({ length: n }, () => intentItem({ role_arn: READ_ROLE })))
-
-/** As the database administrator, whom no trigger stops. */
-async function asSuperuser(t: Test, ledger: Ledger, statement: string): Promise<void> {
-  const admin = createPool({
-    connectionString: ledger.superuserUrl,
-    applicationName: 'test',
-    log: silent,
-    max: 1,
-  })
-  t.teardown(() => admin.end())
-  await admin.query('SET session_replication_role = replica')
-  await admin.query(statement)
-}
+import { testLedger } from '../../support/ledger.js'
+import { add, asSuperuser, Crash, key, signer, writer } from './support.js'
 
 t.test('publishes what is new, and anybody can verify it', async (t) => {
   const ledger = await testLedger(t)
@@ -156,9 +119,6 @@ t.test('what is published cannot be changed unnoticed either', async (t) => {
 })
 
 t.test('crashes, at each point', async (t) => {
-  class Crash extends Error {
-    override readonly name = 'Crash'
-  }
   for (const point of [
     'before tiles',
     'between tiles',

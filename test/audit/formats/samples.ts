@@ -1,0 +1,182 @@
+import { BODIES } from '../../../server/audit/bodies/registry.js'
+import type { Context } from '../../../server/audit/review/context.js'
+import type { EventView } from '../../../server/audit/review/events.js'
+
+const AT = '2026-03-01T10:00:00.123456Z'
+const LATER = '2026-03-01T11:00:00.000Z'
+const ROLE = 'arn:aws:iam::111122223333:role/writ/orders-coder-write'
+const HASH = 'a'.repeat(64)
+
+const issuer = 'https://token.example.com'
+const agent = { agent: 'orders-coder', environment: 'production' }
+const issuance = { ...agent, issuance_id: '0123456789ab' }
+const request = { ...agent, request_id: '0123456789ac' }
+const pins = { policy_digest: 'sha256:policy', permissions_sha256: 'permissions' }
+const asking = {
+  human: 'ann@example.com',
+  human_how: 'verified',
+  subject: 'repo:acme/orders',
+  source_ip: '192.0.2.7',
+  reason: 'because of order 7',
+  ticket: 'SECRET-7',
+}
+const caller = { subject: 'repo:acme/orders', source_ip: '2001:db8::7' }
+const wish = { scopes: ['orders:write'], policy_digest: 'sha256:policy' }
+const decision = {
+  ...request,
+  operator: 'bob',
+  ...pins,
+  proof_kind: 'fresh-token',
+  proof: { kind: 'fresh-token', issuer, subject: 'operator:bob', authenticated_at: LATER, issued_at: LATER },
+}
+
+/** Body and personal part of one entry of each kind, with all that it can say. */
+const SAID: Readonly<Record<string, readonly [body: object, personal?: object]>> = {
+  'issuance.intended': [
+    {
+      ...issuance,
+      tier: 'production',
+      sensitivity: 'production-write',
+      request: 'req-1',
+      account: '111122223333',
+      role_arn: ROLE,
+      ...wish,
+      permissions_sha256: 'permissions',
+      tags: { 'writ:agent': 'orders-coder' },
+      source_identity: 'orders-coder',
+      not_after: LATER,
+      issuer,
+      grant_id: '0123456789ad',
+      grant_use: 1,
+      grant_max: 2,
+    },
+    { ...asking, session_policy: '{}' },
+  ],
+  'issuance.issued': [
+    {
+      ...issuance,
+      grant_id: '0123456789ad',
+      access_key_id: 'ASIAEXAMPLE',
+      expires_at: LATER,
+      assumed_role_arn: 'arn:aws:sts::111122223333:assumed-role/orders-coder-write/0123456789ab',
+      assumed_role_id: 'AROAEXAMPLE:0123456789ab',
+      packed_policy_percent: 12,
+    },
+  ],
+  'issuance.failed': [{ ...issuance, code: 'aws_refused' }],
+  'issuance.abandoned': [issuance],
+  'issuance.delivered': [{ ...issuance, request: 'req-2' }, asking],
+  'issuance.denied': [
+    {
+      ...agent,
+      tier: 'production',
+      code: 'grant_required',
+      request: 'req-3',
+      ...wish,
+      issuer,
+      detail: 'A human must.',
+    },
+    { ...asking, human_how: 'self-claimed' },
+  ],
+  'identity.refused': [
+    { code: 'identity_unknown', request: 'req-4', issuer, path: '/v1/credentials' },
+    caller,
+  ],
+  'operator.signed_in': [
+    { operator: 'carol', request: 'req-5', issuer, issued_at: AT, expires_at: LATER, authenticated_at: AT },
+    caller,
+  ],
+  'operator.refused': [
+    { ...request, operator: 'bob', code: 'approver_is_owner', issuer, decision: 'approve', detail: 'No.' },
+    { subject: 'operator:bob' },
+  ],
+  'broker.started': [{ mode: 'production', version: '1.0.0', policy_digest: 'sha256:policy' }],
+  'policy.loaded': [{ policy_digest: 'sha256:policy', problems: 0 }],
+  'policy.rejected': [{ policy_digest: 'sha256:policy', problems: 3 }],
+  'webhook.disabled': [{ webhook: 'siem', code: 'gone', next_index: 7 }],
+  'webhook.enabled': [{ webhook: 'siem', operator: 'carol', next_index: 7 }],
+  'log.origin_started': [
+    { origin: 'two', previous_origin: 'one', previous_checkpoint: 'one\n7\nroot\n', reason: 'restored' },
+  ],
+  'log.exported': [
+    {
+      operator: 'carol',
+      request: 'req-6',
+      from: 0,
+      to: 7,
+      personal_data: true,
+      format: 'ocsf',
+      filters: ['agent'],
+    },
+  ],
+  'log.redacted': [{ by: 'dba', why: 'asked to', erased: [[0, 3]] }],
+  'log.archived': [{ by: 'dba', from: 0, to: 7, origin: 'one', size: 7, root: 'root' }],
+  'grant_request.opened': [
+    {
+      ...request,
+      tier: 'production',
+      account: '111122223333',
+      role_arn: ROLE,
+      scopes: ['orders:write'],
+      ...pins,
+      permissions: [],
+      max_uses: 1,
+      valid_seconds: 3600,
+      expires_at: LATER,
+      max_session_seconds: 900,
+      approvals_needed: 1,
+      requested_by: 'agent:orders-coder',
+      barred_teams: ['orders'],
+    },
+    {
+      human: asking.human,
+      human_how: 'issuer-asserted',
+      reason: asking.reason,
+      barred_humans: [asking.human],
+    },
+  ],
+  'grant_request.approved': [decision, { comment: 'fine by me' }],
+  'grant_request.denied': [decision, { comment: 'not today' }],
+  'grant_request.withdrawn': [{ ...request, by: 'agent:orders-coder' }],
+  'grant_request.expired': [request],
+  'grant_request.refused': [{ ...agent, code: 'delete_not_allowed', ...wish, detail: 'Never.' }],
+  'grant.created': [
+    {
+      ...request,
+      grant_id: '0123456789ad',
+      role_arn: ROLE,
+      scopes: ['orders:write'],
+      ...pins,
+      max_uses: 1,
+      not_before: AT,
+      expires_at: LATER,
+      max_session_seconds: 900,
+      approved_by: ['bob'],
+    },
+  ],
+  'grant.revoked': [
+    { ...request, grant_id: '0123456789ad', operator: 'bob', uses: 1 },
+    { reason: 'changed my mind' },
+  ],
+}
+
+export const KINDS: readonly string[] = Object.keys(BODIES)
+
+/** An entry of this kind as a reader has it. */
+export function sample(kind: string, change: object = {}): EventView {
+  const said = SAID[kind]
+  if (said === undefined) throw new Error(`write a sample of ${kind}`)
+  const [body, personal] = said
+  const hash = personal === undefined ? {} : { personal: HASH }
+  return {
+    index: 7,
+    leaf_hash: 'b'.repeat(64),
+    repeats: kind.endsWith('denied') && kind.startsWith('issuance') ? 2 : null,
+    body: { v: 2, index: 7, at: AT, kind, ...hash, ...body, ...change },
+    personal_data: personal === undefined ? 'none' : 'shown',
+    personal: (personal as Readonly<Record<string, unknown>> | undefined) ?? null,
+  }
+}
+
+/** What the log says elsewhere of the issuance and the grant above. */
+export const CONTEXT: Context = { scopes: ['orders:write'], role: ROLE }
