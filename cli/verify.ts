@@ -6,6 +6,7 @@ import { openCheckpoint } from '../server/audit/merkle/checkpoint.js'
 import { CompactRange } from '../server/audit/merkle/compact.js'
 import { ProofError } from '../server/audit/merkle/error.js'
 import type { VerifierKey } from '../server/audit/merkle/keys.js'
+import type { ReadFile } from '../server/audit/merkle/tiles.js'
 import { folder } from '../server/audit/publish/folder.js'
 import {
   type ArchiveManifest,
@@ -41,8 +42,10 @@ export async function verifyPaths(
   const [path = ''] = paths
   if (paths.length === 1 && (await isFolderOfTiles(path))) {
     const authority = new Authority()
-    const { root, ...found } = await verifyTiles(folder(path).read, keys, {
+    const { read, sizes } = await withOlder(folder(path).read, keys, options)
+    const { root, ...found } = await verifyTiles(read, keys, {
       origin: options.origin,
+      checkpoints: sizes,
       onEntry: authority.onEntry,
     })
     return { verified: 'log', ...found, root: root.toString('base64'), ...authority.counts() }
@@ -58,6 +61,19 @@ export async function verifyPaths(
     throw usageError('An export is checked with --checkpoint.')
   const rest = file === undefined ? undefined : { file, note: await readFile(options.checkpoint ?? '') }
   return verifyPieces(archives, rest, keys, options)
+}
+
+/** A checkpoint kept from earlier, as if the folder had it: the log must continue what it said. */
+async function withOlder(
+  read: ReadFile,
+  keys: readonly VerifierKey[],
+  { checkpoint, origin }: VerifyOptions,
+): Promise<{ readonly read: ReadFile; readonly sizes: readonly number[] }> {
+  if (checkpoint === undefined) return { read, sizes: [] }
+  const note = await readFile(checkpoint)
+  const { size } = openCheckpoint(note, keys, origin)
+  const at = `checkpoints/${size}`
+  return { read: async (path) => (path === at ? note : read(path)), sizes: [size] }
 }
 
 interface Piece {

@@ -26,7 +26,10 @@ export function logCommands(audit: Command): void {
     )
     .requiredOption('--key <key>', 'verifier key, or a file with one a line; repeatable', repeat)
     .option('--origin <name>', 'the log it must be of')
-    .option('--checkpoint <file>', 'signed checkpoint, for an export')
+    .option(
+      '--checkpoint <file>',
+      'signed checkpoint: the one an export goes up to, or an older one that a folder must continue',
+    )
     .option('--tiles <folder>', 'published tiles, to name a changed entry of an archive or an export')
     .action(async (paths: readonly string[], options: KeyOptions & VerifyOptions) => {
       const { verifyPaths } = await import('../verify.js')

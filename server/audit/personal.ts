@@ -30,7 +30,7 @@ export interface Seen {
 /** The caller's address as a column takes it, if it is one. */
 export function seenFrom(ip: string): Seen {
   // A socket that takes both families calls 192.0.2.1 `::ffff:192.0.2.1`, and nobody looks for that.
-  const [address = ''] = ip.replace(/^::ffff:(?=[\d.]+$)/i, '').split('%', 1)
+  const [address = ''] = ip.replace(/^::ffff:(?=\d+\.[\d.]+$)/i, '').split('%', 1)
   return isIP(address) === 0 ? {} : { source_ip: address }
 }
 

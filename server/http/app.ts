@@ -18,6 +18,7 @@ import { logRoutes } from './log-routes.js'
 import { operatorRoutes } from './operator-routes.js'
 import { sendProblem } from './problems.js'
 import { securityRoutes } from './security-routes.js'
+import { endSilentConnections } from './silent-connections.js'
 import { streamRoutes } from './stream-routes.js'
 import { webhookRoutes } from './webhook-routes.js'
 
@@ -49,7 +50,7 @@ export async function buildApp(deps: HttpDeps, settings: HttpSettings): Promise<
     return503OnClosing: false,
     ...(settings.tls === undefined
       ? { http }
-      : { https: { ...settings.tls, ...http, minVersion: 'TLSv1.2' as const } }),
+      : { https: { ...settings.tls, ...http, minVersion: 'TLSv1.2' as const, handshakeTimeout: 10_000 } }),
   } as object).withTypeProvider<ZodTypeProvider>()
 
   app.setValidatorCompiler(validatorCompiler)
@@ -58,6 +59,7 @@ export async function buildApp(deps: HttpDeps, settings: HttpSettings): Promise<
   app.setNotFoundHandler((request, reply) =>
     sendProblem(new WritError('not_found', 'There is nothing at this path.'), request, reply),
   )
+  endSilentConnections(app)
   let closing = false
   app.addHook('preClose', async () => {
     closing = true

@@ -25,6 +25,18 @@ t.test('the record proven from the command line', { timeout: 120_000 }, async (t
   const [, size] = readFileSync(join(log, 'checkpoint'), 'utf8').split('\n')
   t.match(whole, { code: 0, json: { verified: 'log', size: Number(size) } })
 
+  // What somebody kept from earlier, and what the log says today.
+  const kept = join(folder, 'kept')
+  writeFileSync(kept, readFileSync(join(log, 'checkpoint')))
+  await writ(['events', '--as', 'bob'])
+  await broker.publishing?.checkpointer.tick()
+  const later = join(folder, 'later')
+  cpSync(join(broker.dataDir, 'log'), later, { recursive: true })
+  const continued = ['audit', 'verify', later, '--key', key, '--json', '--checkpoint', kept]
+  t.match(await writ(continued), { code: 0, json: { verified: 'log', checkpoints: 2 } })
+  const back = await writ(['audit', 'verify', log, '--key', key, '--checkpoint', join(later, 'checkpoint')])
+  t.match(back, { code: 9, stderr: /of size \d+, the newest checkpoint of/ }, 'a log that was put back')
+
   const out = join(folder, 'log.ndjson')
   const exported = await writ(['audit', 'export', '--as', 'carol', '--out', out, '--json'])
   t.match(exported, { code: 0, json: { origin: 'writ.localhost/log' } })

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { Agent, request } from 'node:http'
+import { connect } from 'node:net'
 import t from 'tap'
 import { startTestBroker } from '../support/broker.js'
 
@@ -39,4 +40,18 @@ t.test('a shutdown finishes what is under way, records it, and takes nothing new
   await t.rejects(fetch(`${broker.url}/healthz`), 'and nothing new is taken')
   const rows = await broker.database.query<{ state: string }>('SELECT state FROM writ.issuance')
   t.strictSame(rows, [{ state: 'issued' }])
+})
+
+t.test('a shutdown waits for nobody who was connected and asked nothing', async (t) => {
+  const broker = await startTestBroker(t)
+  const silent = connect(Number(new URL(broker.url).port), '127.0.0.1')
+  t.teardown(() => silent.destroy())
+  await once(silent, 'connect')
+  // Answered after it was accepted: connections are taken in their order.
+  await broker.call('GET', '/healthz')
+  const ended = once(silent, 'close')
+  const began = performance.now()
+  await broker.app.close()
+  await ended
+  t.ok(performance.now() - began < 10_000, 'Node by itself would wait for a minute and more')
 })
