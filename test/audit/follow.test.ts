@@ -151,13 +151,13 @@ t.test('one query at a time for all who wait, none for nobody, two for all who c
   // Until it follows, what comes is behind it.
   await fill(ledger, 1)
   await read(follower, { index: 699 }, 1)
-  counts.most = 0
+  // The one that is under way may be the one that brings it.
+  counts.most = counts.now
   const head = await positionAfter(ledger.broker, 'head')
   const waiting = readers.map((reader) => nextEntries(reader, head))
   await fill(ledger, 1)
   for (const entries of await Promise.all(waiting)) t.strictSame(indexes(entries), [701])
-  // None, when the one that was under way brought it.
-  t.ok(counts.most <= 1, 'fifty who wait')
+  t.equal(counts.most, 1, 'fifty who wait')
 
   counts.most = 0
   await Promise.all(upTo(20).map(() => read(follower, START, 702)))

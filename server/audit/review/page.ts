@@ -15,8 +15,8 @@ export interface PageFound {
 }
 
 /**
- * A page looks at no more candidates than this. Filters that are common each and rare together would have it read
- * for minutes; it ends early instead, with `next`.
+ * A page takes no further step once it has looked at so many candidates; its last step can double that. Filters
+ * that are common each and rare together would have it read for minutes; it ends early instead, with `next`.
  */
 const MOST_LOOKED_AT = 5_000
 

@@ -30,7 +30,7 @@ export interface Step {
   readonly done: boolean
 }
 
-const MOST_AT_ONCE = 5_000
+const MOST_AT_ONCE = 6_000
 
 /**
  * Goes through a range step by step. Every step asks each driver for its next candidates and follows the one that
