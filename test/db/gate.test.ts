@@ -1,8 +1,10 @@
 import t from 'tap'
+import { createPool } from '../../server/db/pool.js'
 import { newId } from '../../server/issuance/id.js'
 import { failsWith } from '../support/fails.js'
 import { decisionArgument, intentItem, READ_ROLE, requestArgument, WRITE_ROLE } from '../support/items.js'
 import { testLedger } from '../support/ledger.js'
+import { silent } from '../support/postgres.js'
 
 t.test('the append function refuses what the decision should have refused', async (t) => {
   const ledger = await testLedger(t)
@@ -190,4 +192,26 @@ t.test('a grant comes only out of enough different, unbarred approvers', async (
     { code: 'grant_requests_pending' },
     'a fourth pending',
   )
+})
+
+t.test('an approval that waits for the log past the end of its request is refused as closed', async (t) => {
+  const { broker, superuserUrl } = await testLedger(t)
+  const asked = requestArgument({ pending_seconds: 1 })
+  await broker.query('SELECT writ.open_grant_request($1::jsonb)', [JSON.stringify(asked)])
+  const admin = createPool({ connectionString: superuserUrl, applicationName: 'test', log: silent, max: 2 })
+  t.teardown(() => admin.end())
+  const is = async (sql: string) =>
+    (await admin.query<{ yes: boolean }>(`SELECT ${sql} AS yes`))[0]?.yes === true
+  const decided = await admin.transaction(async (client) => {
+    await client.query('SELECT FROM writ.log_head FOR UPDATE')
+    const waiting = broker.query<{ answer: object }>(
+      'SELECT writ.decide_grant_request($1::jsonb) AS answer',
+      [JSON.stringify(decisionArgument(String(asked.id), 'bob'))],
+    )
+    while (!(await is('EXISTS (SELECT FROM pg_catalog.pg_locks WHERE NOT granted)')));
+    while (!(await is('(SELECT bool_and(expires_at < clock_timestamp()) FROM writ.grant_request)')));
+    return { waiting }
+  })
+  t.match(await decided.waiting, [{ answer: { status: 'refused', code: 'request_closed' } }])
+  t.strictSame(await broker.query('SELECT FROM writ.grant_decision'), [])
 })

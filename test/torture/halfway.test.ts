@@ -136,6 +136,11 @@ t.test('an append whose sender stops halfway holds up nobody', async (t) => {
     const half = appendTo(limited)([item(), item()])
     const lost = t.rejects(half, databaseError({ unavailable: true }), 'its connection is ended')
     await arrived
+    const locked = () =>
+      running.query(
+        "SELECT FROM pg_catalog.pg_locks WHERE relation = 'writ.log_head'::regclass AND mode = 'RowExclusiveLock'",
+      )
+    while ((await locked()).length === 0) await delay(5)
     t.match(await appendTo(running)([item()]), [{ status: 'ok' }], 'and nobody else fails')
     await lost
   })
