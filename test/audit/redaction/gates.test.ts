@@ -203,7 +203,8 @@ t.test('what is recorded while it works is erased as well', { timeout: 60_000 },
     while (going) await append(...Array.from({ length: 20 }, () => about('Mia')))
   })()
   const ends: number[] = []
-  for (let i = 0; i < 5; i++) {
+  // Until appending kept up with it often enough, however busy the machine is.
+  for (let i = 0; i < 5 || ends.length < 2; i++) {
     const { log } = await redact(owner, { ...ORDER, human: 'Mia' })
     if (log !== undefined) ends.push(log[0])
   }
