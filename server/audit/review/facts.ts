@@ -55,10 +55,23 @@ export async function scopeSets(
 /** Each hop looks into every partition: at 10 million entries 64 of them took 10 ms before they gave up. */
 const MOST_ADDRESSES = 24
 
+/** Entries of which a block with many addresses shows already that it has. */
+const RECENT = 500_000
+
 /** Addresses of a block that the record has seen: hopping from one to the next, and giving up when there are many. */
 export async function addressesIn(
   database: Database,
   network: string,
+  { hi }: Range,
+): Promise<readonly string[] | undefined> {
+  const recent = await hop(database, network, Math.max(0, hi - RECENT))
+  return recent === undefined || hi <= RECENT ? recent : hop(database, network, 0)
+}
+
+async function hop(
+  database: Database,
+  network: string,
+  from: number,
 ): Promise<readonly string[] | undefined> {
   const rows = await inOrder<{ ip: string }>(
     database,
@@ -67,14 +80,14 @@ export async function addressesIn(
          set_masklen(broadcast($1::inet), CASE family($1::inet) WHEN 4 THEN 32 ELSE 128 END) AS last
      ), seen(ip) AS (
        (SELECT (SELECT e.source_ip FROM writ.entry e WHERE e.source_ip >= b.first AND e.source_ip <= b.last
-                ORDER BY e.source_ip LIMIT 1) FROM block b)
+                  AND e.idx >= $3::bigint ORDER BY e.source_ip LIMIT 1) FROM block b)
        UNION ALL
        SELECT (SELECT e.source_ip FROM writ.entry e WHERE e.source_ip > s.ip AND e.source_ip <= b.last
-               ORDER BY e.source_ip LIMIT 1)
+                 AND e.idx >= $3::bigint ORDER BY e.source_ip LIMIT 1)
        FROM seen s, block b WHERE s.ip IS NOT NULL
      )
      SELECT host(ip) AS ip FROM seen WHERE ip IS NOT NULL LIMIT $2`,
-    [network, MOST_ADDRESSES + 1],
+    [network, MOST_ADDRESSES + 1, from],
   )
   return rows.length > MOST_ADDRESSES ? undefined : rows.map(({ ip }) => ip)
 }

@@ -10,6 +10,7 @@ import {
   intentsThat,
   intentsWith,
   openIntents,
+  type Range,
   these,
 } from './drivers.js'
 import {
@@ -101,7 +102,7 @@ export async function searchEvents(database: Database, filter: EventFilter): Pro
     if (value !== undefined) asked.add((add) => `e.${column} = ${add(value)}`, entriesWith(column, value))
   }
   await addScopes(database, filter, asked, true)
-  await addNetwork(database, filter, asked, true)
+  await addNetwork(database, filter, range, asked, true)
   const { access_key, role, state } = filter
   if (access_key !== undefined) {
     const issuance = await issuanceOfKey(database, access_key)
@@ -158,7 +159,7 @@ export async function searchIssuances(database: Database, filter: IssuanceFilter
       asked.add((add) => `e.${column} = ${add(value)}`, { ...entriesWith(column, value), exact: false })
   }
   await addScopes(database, filter, asked, false)
-  await addNetwork(database, filter, asked, false)
+  await addNetwork(database, filter, range, asked, false)
   const { access_key, state, grant, code } = filter
   if (access_key !== undefined) {
     const issuance = await issuanceOfKey(database, access_key)
@@ -192,7 +193,13 @@ async function addScopes(database: Database, filter: CommonFilter, asked: Asked,
   )
 }
 
-async function addNetwork(database: Database, { network }: CommonFilter, asked: Asked, exact: boolean) {
+async function addNetwork(
+  database: Database,
+  { network }: CommonFilter,
+  range: Range,
+  asked: Asked,
+  exact: boolean,
+) {
   if (network === undefined) return
   if (isIP(network) > 0) {
     asked.add((add) => `e.source_ip = ${add(network)}::inet`, {
@@ -201,7 +208,7 @@ async function addNetwork(database: Database, { network }: CommonFilter, asked: 
     })
     return
   }
-  const addresses = await addressesIn(database, network)
+  const addresses = await addressesIn(database, network, range)
   if (addresses?.length === 0) asked.nothing = true
   asked.add(
     (add) => `e.source_ip <<= ${add(network)}::inet`,

@@ -30,29 +30,46 @@ export interface Step {
   readonly done: boolean
 }
 
+/** Candidates that later steps grow to, where whoever asks does not say. */
 const MOST_AT_ONCE = 6_000
+
+/**
+ * How far the first step of a merge of many streams looks, in indexes. Each stream looks into every partition in
+ * its range: a common action, whose twenty scope sets are each met again soon, needs only the newest of them.
+ */
+const FIRST_STRETCH = 1_000_000
+const MANY_STREAMS = 8
 
 /**
  * Goes through a range step by step. Every step asks each driver for its next candidates and follows the one that
  * is sparsest there, so that what is rare decides the cost, here and now, whatever the planner's statistics say.
  * Nothing is held in the database between two steps. `first` is how many candidates the first step takes; later
- * ones take more.
+ * ones take more, up to `most`.
  */
 export async function* walk(
   database: Database,
   search: Search,
   order: Order,
   first: number,
+  most = MOST_AT_ONCE,
 ): AsyncGenerator<Step> {
   let rest = search.range
-  for (let size = first; !search.nothing && rest.lo < rest.hi; size = Math.min(size * 4, MOST_AT_ONCE)) {
-    const best = await sparsest(database, search.drivers, rest, order, size)
+  let stretch = search.drivers.some(({ streams }) => streams > MANY_STREAMS) ? FIRST_STRETCH : Infinity
+  for (let size = first; !search.nothing && rest.lo < rest.hi; size = Math.min(size * 4, most)) {
+    const part = stretchOf(rest, order, stretch)
+    const best = await sparsest(database, search.drivers, part, order, size)
     const found = search.exact ? best.candidates : await matching(database, search, best.candidates, order)
-    rest = best.rest
+    rest = order === 'desc' ? { lo: rest.lo, hi: best.rest.hi } : { lo: best.rest.lo, hi: rest.hi }
+    // Where a stretch held little, the next is longer: what is only long ago is still reached in a few steps.
+    if (best.rest.lo >= best.rest.hi) stretch *= 4
     const done = rest.lo >= rest.hi
     yield { found, looked: best.candidates.length, rest, done }
     if (done) return
   }
+}
+
+function stretchOf({ lo, hi }: Range, order: Order, length: number): Range {
+  return order === 'desc' ? { lo: Math.max(lo, hi - length), hi } : { lo, hi: Math.min(hi, lo + length) }
 }
 
 interface Candidates {
