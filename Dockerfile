@@ -8,7 +8,8 @@ COPY tsconfig.json ./
 COPY cli ./cli
 COPY local-aws ./local-aws
 COPY server ./server
-RUN npx tsc -p . --sourceMap false
+COPY web ./web
+RUN npx tsc -p . --sourceMap false && npx tsc -p web/browser
 
 # Without the development packages, and without the optional ones: they hold the PostgreSQL of local mode.
 FROM node:24-bookworm-slim AS packages
@@ -20,6 +21,7 @@ FROM node:24-bookworm-slim
 WORKDIR /app
 COPY --from=packages /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
+COPY --from=build /app/web/assets ./web/assets
 COPY bin ./bin
 COPY migrations ./migrations
 COPY package.json LICENSE ./

@@ -7,6 +7,7 @@ import { renewPage } from '../server/policy/reference.js'
 import { append } from './append.js'
 import { cost } from './cost.js'
 import { exporting } from './export.js'
+import { firstPaint } from './first-paint.js'
 import { floors } from './floors.js'
 import { history } from './history.js'
 import { issuance } from './issuance.js'
@@ -18,7 +19,18 @@ import { type Kept, openKept } from './seed/kept.js'
 import { openStage, type Stage } from './stage.js'
 import { verify } from './verify.js'
 
-const BENCHMARKS = { floors, issuance, cost, record, append, history, export: exporting, verify, policy }
+const BENCHMARKS = {
+  floors,
+  issuance,
+  cost,
+  record,
+  append,
+  history,
+  firstPaint,
+  export: exporting,
+  verify,
+  policy,
+}
 type Name = keyof typeof BENCHMARKS
 
 const USUAL = { warmupSeconds: 1, seconds: 2, rounds: 5 }

@@ -12,6 +12,7 @@ export interface CredentialsAnswer {
   readonly agent: string
   readonly environment: string
   readonly account: string
+  readonly role_arn: string
   readonly regions: readonly string[]
   readonly role: string
   readonly scopes: readonly string[]

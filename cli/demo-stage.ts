@@ -6,6 +6,8 @@ import { serve } from '../server/main.js'
 import { type BrokerClient, connectTo } from './client.js'
 import { type ClientEnvironment, clientEnvironment } from './environment.js'
 import { CliError } from './exit.js'
+import { localKey } from './local-key.js'
+import type { SoftwareKey } from './software-key.js'
 import { findTarget, type Target } from './target.js'
 import { findToken, type Side } from './token.js'
 
@@ -15,6 +17,8 @@ export interface Stage {
   readonly awsUrl: string
   readonly agent: (name: string) => BrokerClient
   readonly operator: (name: string) => BrokerClient
+  /** What the operator signs with. */
+  readonly keyOf: (name: string) => Promise<SoftwareKey>
   readonly close: () => Promise<void>
 }
 
@@ -53,7 +57,11 @@ export async function openStage(say: (text: string) => void): Promise<Stage> {
 
 function stageAt(target: Target, awsUrl: string, env: ClientEnvironment, close: () => Promise<void>): Stage {
   const as = (side: Side) => (name: string) => connectTo(target, findToken(side, { as: name }, env, target))
-  return { url: target.url, awsUrl, agent: as('agent'), operator: as('operator'), close }
+  const { local } = target
+  if (local === undefined) throw new StoryError('The broker is not one of local mode.')
+  const operator = as('operator')
+  const keyOf = (name: string) => localKey(local.dataDir, local.consoleUrl, name, operator(name))
+  return { url: target.url, awsUrl, agent: as('agent'), operator, keyOf, close }
 }
 
 async function answers(url: string): Promise<boolean> {

@@ -8,9 +8,10 @@ import {
   PutObjectCommand,
   S3Client,
 } from '@aws-sdk/client-s3'
-import type { CredentialsAnswer, Decided, GrantRequest, Issuance, LogEvent, Page } from './api.js'
+import type { CredentialsAnswer, GrantRequest, Issuance, LogEvent, Page } from './api.js'
 import type { BrokerClient } from './client.js'
 import { check, openStage, refusedBy, type Stage } from './demo-stage.js'
+import { signAndSend } from './local-key.js'
 import { clean } from './output.js'
 import { sayStatement } from './show-grant.js'
 
@@ -93,15 +94,22 @@ async function haveItApproved(
     `Request ${opened.id} waits. An approver sees: ${opened.permissions.map(sayStatement).join('; ')}`,
   )
 
-  const path = `/v1/grant-requests/${opened.id}/decisions`
-  const { policy_digest, permissions_sha256 } = opened
-  const approval = { decision: 'approve', policy_digest, permissions_sha256 }
+  const approval = { decision: 'approve', comment: 'looked at' } as const
+  const sign = async (name: string) =>
+    signAndSend(stage.operator(name), await stage.keyOf(name), opened, approval)
   say('alice approves. She is an approver, but her own team owns the agent.')
-  const refused = await refusedBy(stage.operator('alice').send('POST', path, approval), ['approver_is_owner'])
+  const refused = await refusedBy(sign('alice'), ['approver_is_owner'])
   told(say, `Refused (${refused.code}): ${clean(refused.detail)} Nobody approves for themselves.`)
 
-  say('bob, of another team, approves.')
-  const decided = await stage.operator('bob').send<Decided>('POST', path, approval)
+  say('Somebody has the token of bob, of another team, and not his key.')
+  const { policy_digest, permissions_sha256 } = opened
+  const stolen = { decision: 'approve', policy_digest, permissions_sha256 }
+  const path = `/v1/grant-requests/${opened.id}/decisions`
+  const alone = await refusedBy(stage.operator('bob').send('POST', path, stolen), ['signature_required'])
+  told(say, `Refused (${alone.code}): ${clean(alone.detail)}`)
+
+  say('bob approves, and signs what he was shown (here with a software key; in production a passkey).')
+  const decided = await sign('bob')
   check(decided.grant_id !== null, `The request is ${decided.state}.`)
   told(say, `Granted: ${decided.grant_id}`)
   return { ...opened, grant_id: decided.grant_id }

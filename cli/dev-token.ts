@@ -74,11 +74,12 @@ function nameIn(policySet: PolicySet, { kind, name, policies }: DevTokenRequest)
 }
 
 /** A value for each claim that a matcher wants. */
-function matching({ claims }: IdentityMatch, name: string): Record<string, string> {
-  const values: Record<string, string> = {}
+function matching({ claims }: IdentityMatch, name: string): Record<string, string | string[]> {
+  const values: Record<string, string | string[]> = {}
   for (const [claim, matcher] of claims) {
     if (matcher.kind === 'equals') values[claim] = matcher.value
     else if (matcher.kind === 'in') values[claim] = matcher.values[0] ?? ''
+    else if (matcher.kind === 'has') values[claim] = [matcher.value]
     else values[claim] = `${matcher.value}${name}`
   }
   return values

@@ -2,12 +2,15 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command } from 'commander'
 import { packageRoot } from '../server/paths.js'
+import { decideCommands } from './commands/approve.js'
 import { auditCommands } from './commands/audit.js'
+import { breakGlassCommands } from './commands/break-glass.js'
 import { credentialCommands } from './commands/credentials.js'
 import { devCommands } from './commands/dev.js'
 import { execCommand } from './commands/exec.js'
 import { explainCommands } from './commands/explain.js'
 import { grantCommands } from './commands/grants.js'
+import { keyCommands, operatorCommands } from './commands/keys.js'
 import { policyCommands } from './commands/policy.js'
 import { recordCommands } from './commands/record.js'
 import { requestCommands } from './commands/request.js'
@@ -32,12 +35,16 @@ export function buildProgram(): Command {
   requestCommands(program)
   explainCommands(program)
   program.commandsGroup('Operators and security:')
+  decideCommands(program)
   grantCommands(program)
+  breakGlassCommands(program)
+  keyCommands(program)
   recordCommands(program)
   webhookCommands(program)
   auditCommands(program)
   program.commandsGroup('Running a broker:')
   serveCommands(program)
+  operatorCommands(program)
   policyCommands(program)
   devCommands(program)
   program.addHelpCommand(

@@ -12,7 +12,13 @@ export interface Target {
   readonly loopback: boolean
   readonly https: boolean
   /** Set when it is the local broker of the data folder. */
-  readonly local?: { readonly dataDir: string; readonly awsUrl: string; readonly policies: string }
+  readonly local?: {
+    readonly dataDir: string
+    readonly awsUrl: string
+    readonly policies: string
+    /** Of the console. */
+    readonly consoleUrl: string
+  }
 }
 
 export interface TargetOptions {
@@ -51,7 +57,7 @@ export function findTarget(options: TargetOptions, env: ClientEnvironment): Targ
     loopback,
     https: url.protocol === 'https:',
     ...(running !== undefined && loopback && plain === running.url
-      ? { local: { dataDir, awsUrl: running.localAwsUrl, policies: running.policies } }
+      ? { local: { ...running.local, dataDir } }
       : {}),
   }
 }
@@ -63,20 +69,19 @@ function isLoopback(host: string): boolean {
 
 interface RunningLocal {
   readonly url: string
-  readonly localAwsUrl: string
-  /** The folder its policy set came from. */
-  readonly policies: string
+  /** Its local AWS, the folder its policy set came from, and its console. */
+  readonly local: { readonly awsUrl: string; readonly policies: string; readonly consoleUrl: string }
 }
 
 /** What a running local broker says of itself in its data folder; undefined when none runs there. */
 function readLocal(dataDir: string): RunningLocal | undefined {
   try {
-    const { url, localAwsUrl, policies } = JSON.parse(
+    const { url, localAwsUrl, policies, consoleUrl } = JSON.parse(
       readFileSync(join(dataDir, 'local.json'), 'utf8'),
-    ) as Partial<RunningLocal>
-    if (typeof url !== 'string' || typeof localAwsUrl !== 'string' || typeof policies !== 'string')
-      return undefined
-    return { url: url.replace(/\/+$/, ''), localAwsUrl, policies }
+    ) as Partial<Record<string, unknown>>
+    if (typeof url !== 'string' || typeof localAwsUrl !== 'string') return undefined
+    if (typeof policies !== 'string' || typeof consoleUrl !== 'string') return undefined
+    return { url: url.replace(/\/+$/, ''), local: { awsUrl: localAwsUrl, policies, consoleUrl } }
   } catch {
     return undefined
   }

@@ -27,7 +27,7 @@ export async function waitForDecision(broker: BrokerClient, id: string): Promise
 export function sayPending(request: GrantRequest): void {
   note(
     `Grant request ${request.id} waits for ${people(request)} (until ${sayInstant(request.expires_at)}).\n` +
-      `An approver decides with: writ grants approve ${request.id}`,
+      `An approver decides with: writ approve ${request.id}`,
   )
 }
 

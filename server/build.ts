@@ -12,14 +12,16 @@ import type { Config } from './config.js'
 import type { Database } from './db/pool.js'
 import { DatabaseError } from './db/pool-errors.js'
 import { StartError, WritError } from './errors.js'
-import { loadGrants } from './grants/store.js'
+import { createProvenGrants } from './grants/proven.js'
 import { buildApp } from './http/app.js'
 import { createSignIns } from './http/sign-ins.js'
+import { createCodeFlow } from './identity/code-flow.js'
 import { loadLocalIssuer } from './identity/local-issuer.js'
 import { createVerifier } from './identity/verifier.js'
 import { newId } from './issuance/id.js'
 import type { IssueDeps } from './issuance/issue.js'
 import { createLiveSessions } from './issuance/live-sessions.js'
+import { createSessions } from './operators/sessions.js'
 import { packageRoot } from './paths.js'
 import { formatProblem } from './policy/problems.js'
 import { type PolicyHolder, watchPolicySet } from './policy/watch.js'
@@ -29,11 +31,14 @@ import { checkWebhooks, startWebhooks } from './webhooks/start.js'
 import { openDatabase, sweepRegularly } from './wiring/database.js'
 import { openLocalAws, refreshRoles } from './wiring/local-aws.js'
 import { startPublishing } from './wiring/log.js'
+import { attestationOf, originOf, signingKeys } from './wiring/operators.js'
 
 export interface Broker {
   readonly app: FastifyInstance
   readonly policy: PolicyHolder
   readonly database: Database
+  /** Where browsers reach the console. */
+  readonly origin: () => string
   /** Local mode only. */
   readonly localAws?: LocalAws
   /** Where the log is published. */
@@ -134,8 +139,10 @@ export async function buildBroker(
     ending.push(() => webhooks.close())
 
     const now = () => new Date()
+    let listening: FastifyInstance | undefined
+    const origin = originOf(config, () => listening)
     const parts: IssueDeps = {
-      loadGrants: (agent, environment) => loadGrants(database, agent, environment),
+      loadGrants: createProvenGrants(database),
       record,
       assumeRole: sts.assumeRole,
       live: createLiveSessions(),
@@ -147,19 +154,30 @@ export async function buildBroker(
       },
     }
     const issue = replacements.issue?.(parts) ?? parts
+    const policySet = () => replacements.policySet?.(policy.current()) ?? policy.current()
+    const codeFlow = createCodeFlow({ issuers: () => policySet().issuers, log })
+    ending.push(() => codeFlow.close())
+    const notice = config.mode === 'local' ? { notice: LOCAL_NOTICE } : {}
+    const sessions = createSessions(database, newId)
+    const operators = { database, record: issue.record, newId, now, origin, ...attestationOf(config) }
+    const keys = signingKeys(operators)
     const app = await buildApp(
       {
         auth: {
           verify: verifier.verify,
-          policySet: () => replacements.policySet?.(policy.current()) ?? policy.current(),
+          policySet,
           record: issue.record,
           signIns: createSignIns(issue.record),
         },
         issue,
-        grants: { database, record: issue.record, assertTrusted, newId, now },
+        grants: { database, record: issue.record, assertTrusted, newId, now, origin, keys },
+        operators,
+        console: { auth: { policySet, record: issue.record }, sessions, origin, ...notice },
+        codeFlow,
         database,
         ...(publishing === undefined ? {} : { publishing }),
         webhooks,
+        policyState: policy.state,
         ready: readiness({
           database,
           policy,
@@ -168,7 +186,7 @@ export async function buildBroker(
           webhooks: webhooks.check,
           now,
         }),
-        ...(config.mode === 'local' ? { notice: LOCAL_NOTICE } : {}),
+        ...notice,
       },
       {
         log,
@@ -179,6 +197,7 @@ export async function buildBroker(
           : { tls: { cert: readFileSync(config.tls.certFile), key: readFileSync(config.tls.keyFile) } }),
       },
     )
+    listening = app
     ending.push(sweepRegularly(database, log))
     ending.push(() => app.close())
     if (publishing?.begun !== undefined) {
@@ -194,6 +213,7 @@ export async function buildBroker(
       app,
       policy,
       database,
+      origin,
       ...(localAws === undefined ? {} : { localAws }),
       ...(publishing === undefined ? {} : { publishing }),
       close: closeAll,

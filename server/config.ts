@@ -9,6 +9,10 @@ export interface Config {
   readonly mode: 'local' | 'production'
   readonly host: string
   readonly port: number
+  /** Of the console, an origin. Absent in local mode: then it is localhost and the port. */
+  readonly publicUrl?: string
+  /** Models of authenticators that may enrol; absent means any. */
+  readonly passkeyModels?: { readonly aaguids: readonly string[]; readonly rootsFile: string }
   readonly dataDir: string
   readonly policies: string
   readonly databaseUrl?: string
@@ -93,6 +97,11 @@ function check(
     if (data.WRIT_POLICIES === undefined) {
       throw new StartError('WRIT_POLICIES is missing: production does not run on the example policies.')
     }
+    if (data.WRIT_PUBLIC_URL === undefined) {
+      throw new StartError(
+        'WRIT_PUBLIC_URL is missing: approvals in production are signed at the console, and bound to its address.',
+      )
+    }
   }
   if ((data.WRIT_TLS_CERT_FILE === undefined) !== (data.WRIT_TLS_KEY_FILE === undefined)) {
     throw new StartError('WRIT_TLS_CERT_FILE and WRIT_TLS_KEY_FILE go together: set both or neither.')
@@ -109,6 +118,8 @@ function check(
     mode,
     host: data.WRIT_HOST,
     port: data.WRIT_PORT,
+    ...(data.WRIT_PUBLIC_URL === undefined ? {} : { publicUrl: data.WRIT_PUBLIC_URL }),
+    ...passkeyModels(data),
     dataDir: resolve(data.WRIT_DATA_DIR),
     policies: resolve(data.WRIT_POLICIES ?? join(packageRoot(), 'policies')),
     ...(data.DATABASE_URL === undefined ? {} : { databaseUrl: data.DATABASE_URL }),
@@ -126,6 +137,16 @@ function check(
     awsTimeoutMs: data.WRIT_AWS_TIMEOUT_MS,
     logLevel: data.WRIT_LOG_LEVEL,
   }
+}
+
+function passkeyModels(data: z.output<typeof settings>): Pick<Config, 'passkeyModels'> {
+  const { WRIT_PASSKEY_AAGUIDS: aaguids, WRIT_PASSKEY_ROOTS_FILE: rootsFile } = data
+  if ((aaguids === undefined) !== (rootsFile === undefined)) {
+    throw new StartError('WRIT_PASSKEY_AAGUIDS and WRIT_PASSKEY_ROOTS_FILE go together: set both or neither.')
+  }
+  return aaguids === undefined || rootsFile === undefined
+    ? {}
+    : { passkeyModels: { aaguids, rootsFile: resolve(rootsFile) } }
 }
 
 function publishTo(data: z.output<typeof settings>, mode: Config['mode']): Pick<Config, 'publish'> {

@@ -63,6 +63,7 @@ export const ERRORS = {
     'Token incomplete',
     'A token needs iss, sub, aud, exp and iat as plain values, each once, and a lifetime within the limit of its issuer document.',
   ),
+  session_missing: entry(401, 'Not signed in', 'Sign in at /console/sign-in.'),
   issuer_unavailable: entry(
     503,
     'Issuer unavailable',
@@ -70,6 +71,7 @@ export const ERRORS = {
   ),
 
   // 403: known, and refused
+  wrong_host: entry(421, 'Another host', 'Open the console at its own address; WRIT_PUBLIC_URL sets it.'),
   identity_unknown: entry(
     403,
     'No agent has this identity',
@@ -119,6 +121,11 @@ export const ERRORS = {
     'Grant made under another policy',
     'The policy changed after the grant was approved. Ask for a new grant.',
   ),
+  grant_unproven: entry(
+    403,
+    'Approvals not proven',
+    'Ask for a new grant, and tell security: the signatures behind this one are missing or not valid.',
+  ),
   claim_unusable: entry(
     403,
     'Claim cannot be used',
@@ -160,6 +167,45 @@ export const ERRORS = {
     'Proof too old',
     'Sign in again: a decision needs a token whose auth_time is at most five minutes old.',
   ),
+  signature_required: entry(
+    403,
+    'Signature required',
+    'Decide at the console with your passkey, or with `writ approve` and a security key.',
+  ),
+  signature_invalid: entry(
+    403,
+    'Signature not valid',
+    'Sign again with a key that checks who you are (PIN, fingerprint, face), at the address of the console.',
+  ),
+  key_unknown: entry(
+    403,
+    'Not one of your keys',
+    'Sign with a key that is enrolled for you; the console lists them under Your keys.',
+  ),
+  code_unusable: entry(
+    403,
+    'Code cannot be used',
+    'It was used, ran out, or is for somebody else. Whoever runs the broker can make another: writ operators code.',
+  ),
+  authenticator_not_allowed: entry(
+    403,
+    'Authenticator not allowed',
+    'Use a security key of a model that WRIT_PASSKEY_AAGUIDS lists.',
+  ),
+  voucher_is_owner: entry(403, 'Nobody vouches for themselves', 'Ask another operator who has a key.'),
+  csrf: entry(403, 'Not from our page', 'Reload the page and try again.'),
+  sign_in_failed: entry(403, 'Sign-in failed', 'Begin to sign in again at /console/sign-in.'),
+  break_glass_not_allowed: entry(
+    403,
+    'Break-glass not allowed',
+    'The environment document names who may. Ask them, or a usual approver.',
+  ),
+  break_glass_unreviewed: entry(
+    403,
+    'Break-glass waits for review',
+    'Somebody else has to review the earlier one first: writ break-glass review.',
+  ),
+  review_is_own: entry(403, 'Nobody reviews themselves', 'Ask somebody else who has a role at this broker.'),
   aws_refused: entry(
     403,
     'AWS refused the session',
@@ -173,8 +219,30 @@ export const ERRORS = {
     'Ask a replica with WRIT_LOG_DIR, or try again in a second: the first checkpoint follows the first entry.',
   ),
   not_found: entry(404, 'Not found', 'Check the path and the id.'),
+  entry_not_covered: entry(
+    404,
+    'Not covered by a checkpoint yet',
+    'Ask again in some seconds: the log is signed every second into a folder, every ten seconds into a bucket.',
+  ),
   request_closed: entry(409, 'Request already decided', 'Read the request again: it is no longer pending.'),
   already_decided: entry(409, 'You already decided on this', 'Another approver has to decide.'),
+  already_reviewed: entry(409, 'Reviewed already', 'Read it: writ break-glass list --all.'),
+  signed_something_else: entry(
+    409,
+    'Signed something else',
+    'Load the request again, read it, and sign what it shows.',
+  ),
+  challenge_over: entry(
+    409,
+    'Nothing left to sign',
+    'Begin again: what is signed is used once, within five minutes.',
+  ),
+  key_taken: entry(409, 'Key enrolled already', 'A key belongs to one operator, once. Use another.'),
+  keys_pending: entry(
+    409,
+    'Keys wait already',
+    'Have somebody vouch for those that wait, or take them back.',
+  ),
   stream_position: entry(
     409,
     'Not this log',
@@ -193,10 +261,20 @@ export const ERRORS = {
     'Correct the fields named in `errors`; /openapi.json has the schema.',
   ),
   grant_not_needed: entry(422, 'No grant needed', 'Ask for the credentials directly.'),
+  code_attempts: entry(
+    429,
+    'Too many wrong codes',
+    'Wait as long as Retry-After says. Copy the code from where it was shown, or ask for another.',
+  ),
   grant_requests_pending: entry(
     429,
     'Too many pending grant requests',
     'Wait for a decision, or withdraw one: an agent has at most three pending.',
+  ),
+  grant_cooling_down: entry(
+    429,
+    'Denied a short while ago',
+    'A human denied this. Try again after the seconds in Retry-After, or talk to them.',
   ),
 
   streams_open: entry(

@@ -6,10 +6,15 @@ import { buildBroker, LOCAL_NOTICE } from './build.js'
 import type { Config } from './config.js'
 import { StartError } from './errors.js'
 import { createLog } from './log.js'
+import type { PolicySet } from './types.js'
 
 export interface Serving {
   /** Where the broker listens. */
   readonly url: string
+  /** Where browsers reach the console. */
+  readonly consoleUrl: string
+  /** Operators, by their documents. */
+  readonly policySet: () => PolicySet
   /** Where the local AWS listens; local mode only. */
   readonly localAwsUrl?: string
   readonly close: () => Promise<void>
@@ -29,14 +34,17 @@ export async function serve(config: Config, log: Logger = createLog(config.logLe
   const host = address.includes(':') ? `[${address}]` : address
   const url = `${config.tls === undefined ? 'http' : 'https'}://${host}:${port}`
   const localAwsUrl = broker.localAws?.url
+  const consoleUrl = broker.origin()
   const forget =
     localAwsUrl === undefined
       ? () => undefined
-      : announce(config.dataDir, { url, localAwsUrl, policies: config.policies })
+      : announce(config.dataDir, { url, localAwsUrl, policies: config.policies, consoleUrl })
   if (config.mode === 'local') log.warn(LOCAL_NOTICE)
   log.info({ url, mode: config.mode, policy: broker.policy.state().digest }, 'listening')
   return {
     url,
+    consoleUrl,
+    policySet: broker.policy.current,
     ...(localAwsUrl === undefined ? {} : { localAwsUrl }),
     close: async () => {
       forget()

@@ -15,6 +15,28 @@ export const settings = z.object({
     ),
   WRIT_HOST: given.default('127.0.0.1').describe('Address to listen on; loopback only in local mode'),
   WRIT_PORT: count(0, 65_535).default(8420).describe('Port to listen on; 0 takes a free one'),
+  WRIT_PUBLIC_URL: z
+    .url()
+    .regex(
+      /^(https:\/\/[^/?#@\s]+|http:\/\/localhost(:\d+)?)\/?$/,
+      'not https://HOST, without a path (http://localhost will do)',
+    )
+    .transform((url) => new URL(url).origin)
+    .optional()
+    .describe(
+      'Address of the console, as operators’ browsers see it: `https://writ.example.com`. Passkeys are bound to its host name: another name takes new ones. Required in production; default in local mode: `http://localhost` and the port',
+    ),
+  WRIT_PASSKEY_AAGUIDS: z
+    .string()
+    .transform((list) => list.split(',').map((one) => one.trim().toLowerCase()))
+    .pipe(z.array(z.guid()).min(1))
+    .optional()
+    .describe(
+      'Comma-separated models of authenticators (AAGUID) that may enrol, shown by their attestation; goes with WRIT_PASSKEY_ROOTS_FILE. Default any',
+    ),
+  WRIT_PASSKEY_ROOTS_FILE: text.describe(
+    'Root certificates (PEM) of the makers of those authenticators: without them any program could claim to be one',
+  ),
   WRIT_DATA_DIR: given
     .default('.writ')
     .describe(

@@ -24,6 +24,8 @@ export type Matcher =
   | { readonly kind: 'in'; readonly values: readonly string[] }
   /** Ends at a delimiter, so `repo:acme/` cannot match `repo:acme-evil/`. */
   | { readonly kind: 'prefix'; readonly value: string }
+  /** The claim is a list of text that has this one, as groups and roles are. */
+  | { readonly kind: 'has'; readonly value: string }
 
 /** Who a token must come from and what it must claim. Every matcher has to hold. */
 export interface IdentityMatch {
@@ -57,6 +59,16 @@ export interface TrustedIssuer {
   readonly maxTokenLifeSeconds: number
   /** Claim that names the human an agent acts for. */
   readonly human?: { readonly claim: string; readonly how: 'verified' | 'issuer-asserted' }
+  /** How humans sign in to the console here (OpenID Connect Core section 3.1); only for operators. */
+  readonly signIn?: SignIn
+}
+
+export interface SignIn {
+  readonly clientId: string
+  /** Absolute path of a file with the client's secret; absent for a public client, which has PKCE alone. */
+  readonly clientSecretFile?: string
+  /** Has `openid`. */
+  readonly scopes: readonly string[]
 }
 
 export interface Environment {
@@ -71,6 +83,14 @@ export interface Environment {
   readonly approvals: { readonly write: number; readonly delete: number }
   /** Whether delete-level scopes exist here at all. */
   readonly allowDelete: boolean
+  /** How long after a denial the same agent may not ask for the same again. */
+  readonly coolDownSeconds: number
+  /** The named few who may decide alone in an emergency; production only. */
+  readonly breakGlass?: {
+    readonly operators: ReadonlySet<string>
+    /** Longest life of such a grant; never over an hour. */
+    readonly maxSeconds: number
+  }
 }
 
 /** Conditions as IAM writes them: operator → key → values. */
@@ -96,6 +116,8 @@ export interface Scope {
   readonly destroys: boolean
   /** Needs a human in staging too. */
   readonly promotion: boolean
+  /** At least so many humans, wherever writing with this scope needs any: in production, and in staging too. */
+  readonly approvals?: number
 }
 
 export type Owner =
@@ -125,8 +147,11 @@ export interface Agent {
   readonly environments: ReadonlyMap<string, AgentEnvironment>
 }
 
-/** What an operator may do: `operator` revokes and withdraws, `approver` decides, `security` reads the record. */
-export type OperatorRole = 'operator' | 'approver' | 'security'
+/**
+ * What an operator may do: `operator` revokes and withdraws, `approver` decides, `security` reads the record, `admin`
+ * looks after people's keys and sessions and decides nothing by that.
+ */
+export type OperatorRole = 'operator' | 'approver' | 'security' | 'admin'
 
 export interface Operator {
   readonly name: string
@@ -137,6 +162,11 @@ export interface Operator {
   readonly alsoKnownAs: ReadonlySet<string>
   /** Environments this person may approve for. */
   readonly approves: ReadonlySet<string>
+  /**
+   * Environment → the scopes that may be approved there, by name or, ending in `:*`, by how they begin. An environment
+   * that is not in it: every scope. `mayApprove` reads it; nothing else should.
+   */
+  readonly approvesScopes?: ReadonlyMap<string, ReadonlySet<string>>
 }
 
 /** A receiver that is told of entries in the log, by the Standard Webhooks specification. */
@@ -162,12 +192,15 @@ export interface PolicySet {
   readonly environments: ReadonlyMap<string, Environment>
   readonly scopes: ReadonlyMap<string, Scope>
   readonly agents: ReadonlyMap<string, Agent>
+  /** Those with a document of their own; whom a document for a group lets in, only `operatorsMatching` knows. */
   readonly operators: ReadonlyMap<string, Operator>
   readonly issuers: readonly TrustedIssuer[]
   readonly webhooks: ReadonlyMap<string, Webhook>
   /** All agents (or operators) whose matchers hold for a verified identity: none, one, or an ambiguity. */
   readonly agentsMatching: (identity: Identity) => readonly Agent[]
   readonly operatorsMatching: (identity: Identity) => readonly Operator[]
+  /** Without a token there are no claims: only who has a document of their own. */
+  readonly operatorByName: (name: string) => Operator | undefined
 }
 
 // --- who is calling ----------------------------------------------------------------------------------
@@ -214,6 +247,17 @@ export interface GrantFact {
   readonly expiresAt: Date
   readonly revokedAt?: Date
   readonly maxSessionSeconds: number
+  readonly approvals: ProvenApprovals
+}
+
+/** How many different humans' approvals of a grant hold, now that they have been checked again. */
+export interface ProvenApprovals {
+  /** With a key of their own. */
+  readonly signed: number
+  /** With a fresh token alone, which in production counts for nothing. */
+  readonly byToken: number
+  /** One of the signed ones breaks the glass: it lifts the number that is needed. */
+  readonly breakGlass: boolean
 }
 
 /** Everything a decision may know that is not policy. */
@@ -237,6 +281,7 @@ export type RefusalCode =
   | 'grant_revoked'
   | 'grant_used_up'
   | 'grant_stale'
+  | 'grant_unproven'
   | 'claim_unusable'
   | 'network_unknown'
   | 'session_policy_too_large'

@@ -6,7 +6,11 @@ import { StartError } from '../server/errors.js'
 import { describeSettings } from '../server/settings.js'
 
 const URL = 'postgres://writ:hunter2@db.example.com/writ'
-const PRODUCTION = { DATABASE_URL: URL, WRIT_POLICIES: '/etc/writ/policies' }
+const PRODUCTION = {
+  DATABASE_URL: URL,
+  WRIT_POLICIES: '/etc/writ/policies',
+  WRIT_PUBLIC_URL: 'https://writ.example.com',
+}
 
 const BUCKET = {
   ...PRODUCTION,
@@ -42,6 +46,12 @@ t.test('wrong and contradictory settings are one sentence that names them', asyn
     [{ WRIT_MODE: 'local', DATABASE_URL: URL }, /DATABASE_URL/],
     [{ WRIT_MODE: 'production' }, /^DATABASE_URL is missing/],
     [{ DATABASE_URL: URL }, /^WRIT_POLICIES is missing/],
+    [{ ...PRODUCTION, WRIT_PUBLIC_URL: '' }, /^WRIT_PUBLIC_URL is missing/],
+    [{ ...PRODUCTION, WRIT_PUBLIC_URL: 'http://writ.example.com' }, /^WRIT_PUBLIC_URL is wrong/],
+    [{ ...PRODUCTION, WRIT_PUBLIC_URL: 'https://writ.example.com/console' }, /^WRIT_PUBLIC_URL is wrong/],
+    [{ ...PRODUCTION, WRIT_PUBLIC_URL: 'https://user@writ.example.com' }, /^WRIT_PUBLIC_URL is wrong/],
+    [{ WRIT_PASSKEY_AAGUIDS: 'yubikey' }, /^WRIT_PASSKEY_AAGUIDS is wrong/],
+    [{ WRIT_PASSKEY_AAGUIDS: 'adce0002-35bc-c60a-648b-0b25f1f05503' }, /go together/],
     [{ DATABASE_URL: 'mysql://x' }, /^DATABASE_URL is wrong/],
     [{ ...PRODUCTION, DATABASE_URL_FILE: '/x' }, /both set/],
     [{ DATABASE_URL_FILE: '/nowhere/at/all' }, /DATABASE_URL_FILE names a file/],
@@ -78,7 +88,7 @@ t.test('wrong and contradictory settings are one sentence that names them', asyn
 t.test('secrets come from files and are not shown', async (t) => {
   const file = join(t.testdir(), 'url')
   await writeFile(file, `${URL}\n`)
-  const config = readConfig({ DATABASE_URL_FILE: file, WRIT_POLICIES: '/p' })
+  const config = readConfig({ ...PRODUCTION, DATABASE_URL: '', DATABASE_URL_FILE: file })
   t.equal(config.databaseUrl, URL)
   const inQuery = readConfig({ ...PRODUCTION, DATABASE_URL: 'postgres://db/writ?user=u&password=hunter2' })
   for (const one of [config, inQuery]) t.notMatch(JSON.stringify(shownConfig(one)), /hunter2/)

@@ -71,7 +71,7 @@ t.test('after a restore, every open grant is revoked', async (t) => {
   const broker = await startTestBroker(t, { sql })
   const bob = await broker.operatorToken('bob')
   const grant = () =>
-    broker.call('POST', '/v1/grants', bob, {
+    broker.grant('bob', {
       agent: 'orders-coder',
       environment: 'production',
       scopes: ['orders:write'],

@@ -34,6 +34,7 @@ t.test('a start that cannot succeed says why in one sentence and fails', async (
     WRIT_MODE: 'production',
     WRIT_PORT: '0',
     WRIT_LOG_LEVEL: 'silent',
+    WRIT_PUBLIC_URL: 'https://writ.example.com',
     DATABASE_URL: sql.brokerUrl,
   }
 
@@ -84,8 +85,7 @@ t.test('two brokers, one grant of one use', async (t) => {
   const one = await startTestBroker(t)
   const two = await startTestBroker(t, { sql: one.sql })
   const wish = { environment: 'production', scopes: ['orders:write'], reason: 'a test' }
-  const bob = await one.operatorToken('bob')
-  await one.call('POST', '/v1/grants', bob, { ...wish, agent: 'orders-coder' })
+  await one.grant('bob', { ...wish, agent: 'orders-coder' })
   const tokens = await Promise.all([one.agentToken('orders-coder'), two.agentToken('orders-coder')])
   const answers = await Promise.all(
     Array.from({ length: 30 }, (_, i) =>

@@ -1,12 +1,16 @@
 import type { Command } from 'commander'
 import type { Decided, Grant, GrantRequest, Page } from '../api.js'
+import { sayDecided } from '../approve.js'
 import type { BrokerClient } from '../client.js'
 import { confirm } from '../confirm.js'
+import type { DecisionWish } from '../decision-document.js'
+import { readRequest } from '../decision-link.js'
 import { parseCount, parseDuration } from '../duration.js'
-import { CliError, EXIT } from '../exit.js'
+import { localKey, signAndSend } from '../local-key.js'
 import { asking, type BrokerOptions, connect, onBroker } from '../options.js'
 import { answer, note, sayInstant, table } from '../output.js'
 import { showGrant, showRequest } from '../show-grant.js'
+import type { Target } from '../target.js'
 import { sayMore } from './record.js'
 
 interface ListOptions extends BrokerOptions {
@@ -123,8 +127,8 @@ export function grantCommands(program: Command): void {
     .option('--ttl <duration>', 'how long one session may last', parseDuration)
     .option('--ticket <reference>', 'reference to a ticket')
     .action(async (options: CreateOptions) => {
-      const { broker } = connect('operator', options)
-      const decided = await broker.send<Decided>('POST', '/v1/grants', {
+      const { broker, target } = connect('operator', options)
+      const opened = await broker.send<Decided>('POST', '/v1/grants', {
         agent: options.agent,
         environment: options.env,
         scopes: options.scope,
@@ -134,7 +138,14 @@ export function grantCommands(program: Command): void {
         ...(options.ttl === undefined ? {} : { ttl: options.ttl }),
         ...(options.ticket === undefined ? {} : { ticket: options.ticket }),
       })
-      answer(options, decided, () => sayDecided(decided.request_id ?? '', decided))
+      const id = opened.request_id ?? ''
+      const signs = opened.grant_id === null && opened.approvals === 0
+      const decided = signs
+        ? await signLocally(broker, target, options, id, { decision: 'approve' })
+        : undefined
+      answer(options, decided ?? opened, () =>
+        signs && decided === undefined ? sayUnsigned(id) : sayDecided(id, decided ?? opened),
+      )
     })
 
   onBroker(grants.command('revoke'), 'operator')
@@ -155,38 +166,41 @@ const listing = (command: Command): Command =>
     .option('--limit <count>', 'how many', parseCount, 50)
     .option('--before <cursor>', 'the page after the one that said so')
 
-/** Shows what is decided, asks, and sends the pins of exactly what was shown. */
+/**
+ * Shows what is decided, asks, and sends it: signed with the software key of local mode where there is one, else with
+ * the token and the pins of exactly what was shown, which production does not take.
+ */
 async function decide(id: string, decision: 'approve' | 'deny', options: DecideOptions): Promise<void> {
-  const { broker } = connect('operator', options)
+  const { broker, target } = connect('operator', options)
   const request = await readRequest(broker, id)
   note(showRequest(request))
   if (options.yes !== true)
     await confirm(decision === 'approve' ? 'Approve all of this?' : 'Deny this request?')
-  const path = `/v1/grant-requests/${encodeURIComponent(request.id)}/decisions`
-  const decided = await broker.send<Decided>('POST', path, {
+  const path = `/v1/grant-requests/${encodeURIComponent(request.id)}`
+  const comment = options.comment === undefined ? {} : { comment: options.comment }
+  const signed = await signLocally(broker, target, options, request.id, { decision, ...comment })
+  if (signed !== undefined) return answer(options, signed, () => sayDecided(request.id, signed))
+  const decided = await broker.send<Decided>('POST', `${path}/decisions`, {
     decision,
-    ...(options.comment === undefined ? {} : { comment: options.comment }),
+    ...comment,
     policy_digest: request.policy_digest,
     permissions_sha256: request.permissions_sha256,
   })
   answer(options, decided, () => sayDecided(request.id, decided))
 }
 
-async function readRequest(broker: BrokerClient, id: string): Promise<GrantRequest> {
-  const [request] = (await broker.get<Page<GrantRequest>>('/v1/grant-requests', { id })).items
-  if (request !== undefined) return request
-  throw new CliError(EXIT.request, {
-    title: 'Not found',
-    code: 'not_found',
-    status: 404,
-    detail: `There is no grant or grant request ${id}.`,
-    next: 'List them: writ grants requests',
-  })
+/** Undefined where there is no local mode, or the operator comes with a token of their own. */
+async function signLocally(
+  broker: BrokerClient,
+  { local }: Target,
+  { as }: BrokerOptions,
+  id: string,
+  wish: DecisionWish,
+): Promise<Decided | undefined> {
+  if (as === undefined || local === undefined) return undefined
+  const key = await localKey(local.dataDir, local.consoleUrl, as, broker)
+  return signAndSend(broker, key, await readRequest(broker, id), wish)
 }
 
-function sayDecided(id: string, { state, grant_id, approvals }: Decided): string {
-  if (grant_id !== null) return `Request ${id} is granted: grant ${grant_id}.`
-  if (state === 'denied') return `Request ${id} is denied.`
-  const counted = approvals === 1 ? 'one approval' : `${approvals} approvals`
-  return `Request ${id} is ${state}, with ${counted}; somebody else has to approve too.`
-}
+const sayUnsigned = (id: string): string =>
+  `Request ${id} waits for a signature: writ approve ${id}, or the console.`

@@ -1,4 +1,6 @@
 import type { Command } from 'commander'
+import type { Serving } from '../../server/main.js'
+import type { PolicySet } from '../../server/types.js'
 import { withJson } from '../options.js'
 import { answer, note } from '../output.js'
 
@@ -16,8 +18,9 @@ export function serveCommands(program: Command): void {
         import('../../server/main.js'),
       ])
       const config = readConfig()
-      await serveUntilSignal(config, ({ url }) => {
-        if (config.mode === 'local' && process.stderr.isTTY) note(welcome(url))
+      await serveUntilSignal(config, (serving) => {
+        if (config.mode !== 'local' || !process.stderr.isTTY) return
+        welcome(serving, config.dataDir).then(note, () => note(usage(serving.url)))
       })
     })
 
@@ -64,7 +67,34 @@ export function serveCommands(program: Command): void {
     })
 }
 
-const welcome = (url: string): string => `
+/** What to do next; on a first run with the link that enrols the first operator's passkey. */
+async function welcome(serving: Serving, dataDir: string): Promise<string> {
+  const [{ asOwner, localOwnerUrl }, { firstRunLink }, { createLog }] = await Promise.all([
+    import('../../server/db/owner.js'),
+    import('../../server/operators/codes.js'),
+    import('../../server/log.js'),
+  ])
+  const operator = firstOperator(serving.policySet())
+  const link =
+    operator === undefined
+      ? undefined
+      : await asOwner(await localOwnerUrl(dataDir), createLog('silent'), (owner) =>
+          firstRunLink(owner, serving.consoleUrl, operator),
+        )
+  return link === undefined
+    ? `${usage(serving.url)}The console: ${serving.consoleUrl}/console`
+    : `${usage(serving.url)}The console, with a passkey for ${operator} (good once, for an hour):\n  ${link}\n`
+}
+
+/** An approver who may decide for the most agents: not of a team that owns one, where there is such a person. */
+function firstOperator({ operators, agents }: PolicySet): string | undefined {
+  const owners = new Set([...agents.values()].map(({ owner }) => owner.name))
+  const approvers = [...operators.values()].filter(({ roles }) => roles.has('approver'))
+  const outside = approvers.find(({ teams }) => ![...teams].some((team) => owners.has(team)))
+  return (outside ?? approvers[0])?.name
+}
+
+const usage = (url: string): string => `
 Writ runs at ${url}, for trying it out on this machine. In another terminal:
   npx writ whoami --as orders-coder
   npx writ exec --as orders-coder --env development --scope orders:read -- aws s3 ls s3://orders-development

@@ -77,7 +77,11 @@ export async function redact(
   )
   const { pending: _none, tables: entries = [], ...told } = done
   if (told.log === undefined) return { ...told, tables: [], held: 0 }
-  const tables = [...entries, 'writ.grant_request', 'writ.grant_decision', 'writ.grants', 'writ.denial']
+  // A comment that nobody signed in time.
+  await owner.query(
+    'UPDATE writ.challenge SET personal = NULL WHERE personal IS NOT NULL AND expires_at <= clock_timestamp()',
+  )
+  const tables = [...entries, ...BESIDE]
   for (const table of tables) {
     // INDEX_CLEANUP: with few dead rows PostgreSQL would leave the names in the indexes. ANALYZE: names are
     // among the most common values that the planner remembers.
@@ -86,6 +90,16 @@ export async function redact(
   await owner.query('ANALYZE writ.entry')
   return { ...told, tables, held: await heldIn(owner, entries) }
 }
+
+/** Tables besides those of entries that have, or had, something of people in them. */
+const BESIDE = [
+  'writ.grant_request',
+  'writ.grant_decision',
+  'writ.grants',
+  'writ.denial',
+  'writ.challenge',
+  'writ.console_session',
+]
 
 async function call<T>(owner: Queryable, argument: object): Promise<T> {
   const rows = await owner.query<{ answer: Answer<T> }>('SELECT writ.redact($1::jsonb) AS answer', [

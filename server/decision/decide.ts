@@ -82,7 +82,9 @@ export function decide(
     return { outcome: 'allow', ...found, ...session(roleKind, wanted, now), ...binding(place) }
   }
 
-  const grant = pickGrant(policySet, agent.name, request, facts, now)
+  const grant = pickGrant(policySet, agent.name, request, facts, now, (grant) =>
+    proven(grant, environment, approvalsNeeded),
+  )
   if (grant.live === undefined) {
     const refusal = {
       code: grant.code,
@@ -101,15 +103,30 @@ export function decide(
   }
 }
 
-/** How many different humans must approve these scopes here; 0 when none. */
+/**
+ * How many different humans must approve these scopes here; 0 when none. The largest of what the environment and each
+ * scope demand, so that asking for more never needs fewer.
+ */
 export function approvals(environment: Environment, scopes: readonly Scope[]): number {
+  if (environment.tier !== 'production' && environment.tier !== 'staging') return 0
+  const numbers = (some: readonly Scope[]): readonly number[] => some.map((scope) => scope.approvals ?? 0)
+  const needed = Math.max(
+    approvalsByTier(environment, scopes),
+    ...numbers(scopes.filter((scope) => scope.kind === 'write')),
+  )
+  // Once somebody has to be asked, every scope's number counts; none makes a need of a read alone.
+  return needed === 0 ? 0 : Math.max(needed, ...numbers(scopes))
+}
+
+function approvalsByTier(environment: Environment, scopes: readonly Scope[]): number {
   const writes = scopes.some((scope) => scope.kind === 'write')
   const destroys = scopes.some((scope) => scope.destroys)
   const promotes = scopes.some((scope) => scope.promotion)
   switch (environment.tier) {
     case 'production':
       // The floors stand here as well as in the compiler: no document can talk its way below them.
-      if (destroys) return Math.max(2, environment.approvals.delete)
+      // A delete is a write too: adding one to a request must not lower the number.
+      if (destroys) return Math.max(2, environment.approvals.delete, environment.approvals.write)
       return writes ? Math.max(1, environment.approvals.write) : 0
     case 'staging':
       return promotes ? Math.max(1, environment.approvals.write) : 0
@@ -147,6 +164,7 @@ function pickGrant(
   request: CredentialRequest,
   facts: Facts,
   now: Date,
+  enough: (grant: GrantFact) => boolean,
 ): GrantChoice {
   const wanted = [...request.scopes].sort().join(' ')
   let live: GrantFact | undefined
@@ -154,13 +172,27 @@ function pickGrant(
   for (const grant of facts.grants) {
     if (grant.agent !== agent || grant.environment !== request.environment) continue
     if ([...grant.scopes].sort().join(' ') !== wanted) continue
-    const problem = grantProblem(grant, policySet, facts, now)
+    const problem =
+      grantProblem(grant, policySet, facts, now) ?? (enough(grant) ? undefined : 'grant_unproven')
     if (problem === undefined) {
       if (facts.liveSession?.grantId === grant.id) return { live: grant }
       if (live === undefined || grant.expiresAt > live.expiresAt) live = grant
     } else if (code === 'grant_required') code = problem
   }
   return live === undefined ? { live, code } : { live }
+}
+
+/**
+ * Whether as many humans stand behind a grant as these scopes need: by their signatures, not by what the database says
+ * of it. Whoever has the broker's login can have it say anything, and sign nothing.
+ */
+function proven(
+  { approvals: { signed, byToken, breakGlass } }: GrantFact,
+  { tier }: Environment,
+  needed: number,
+) {
+  if (tier === 'production') return breakGlass ? signed >= 1 : signed >= needed
+  return signed + byToken >= needed
 }
 
 function grantProblem(
@@ -189,6 +221,8 @@ function refusalOf(code: RefusalCode, agent: string, environment: string, scopes
       return `The grant for ${what} has expired.`
     case 'grant_stale':
       return `The grant for ${what} was approved under another policy.`
+    case 'grant_unproven':
+      return `The approvals of the grant for ${what} do not hold.`
     case 'grant_used_up':
       return `The grant for ${what} is used up.`
     default:

@@ -1,10 +1,13 @@
 import { createHash } from 'node:crypto'
 import { denialKey, type RecordItem } from '../audit/items.js'
+import type { PasskeyProof } from '../audit/proofs/document.js'
 import type { Database } from '../db/pool.js'
 import { decide } from '../decision/decide.js'
 import { type ErrorCode, WritError } from '../errors.js'
 import { actionsOf, permissionsOf } from '../issuance/plan.js'
 import type { Agent, CredentialRequest, Identity, NeedsGrant, OnBehalfOf, PolicySet } from '../types.js'
+import type { SigningKey } from './challenge.js'
+import { coolingDown } from './cool-down.js'
 import { callGrantFunction } from './store.js'
 
 export interface GrantDeps {
@@ -14,6 +17,21 @@ export interface GrantDeps {
   readonly assertTrusted: () => void
   readonly newId: () => string
   readonly now: () => Date
+  /** Of the console, such as `https://writ.example.com`. */
+  readonly origin: () => string
+  readonly keys: SigningKeys
+}
+
+/** The keys of operators, and how a passkey's answer is checked. */
+export interface SigningKeys {
+  /** Those that an operator holds now. */
+  readonly of: (operator: string) => Promise<readonly SigningKey[]>
+  /** Throws `WritError` signature_invalid. `challenge` is what was to be signed. */
+  readonly verifyPasskey: (
+    key: SigningKey,
+    proof: PasskeyProof,
+    challenge: Uint8Array,
+  ) => Promise<{ readonly signCount: number }>
 }
 
 /** What is wished for beyond the credential request itself. */
@@ -37,7 +55,7 @@ const PENDING_SECONDS = 3600
  * Opens a grant request, or answers the pending one with the same content.
  *
  * Only what a human could allow is taken: what policy denies anyway is refused here as it would be later.
- * Throws `WritError` with the decision's own code, grant_not_needed, or grant_requests_pending.
+ * Throws `WritError` with the decision's own code, grant_not_needed, grant_requests_pending, or grant_cooling_down.
  */
 export async function openGrantRequest(
   deps: GrantDeps,
@@ -50,18 +68,21 @@ export async function openGrantRequest(
   const { request } = wish
   // Decided without grants: the question is whether a human could allow it, not whether one has already.
   const decision = decide(policySet, agentName, request, { grants: [] }, deps.now())
+  const refused = async (error: WritError): Promise<WritError> => {
+    await deps.record({
+      op: 'denial',
+      kind: 'grant_request.refused',
+      key: denialKey('grant', agentName, request.environment, request.scopes, error.code),
+      fields: { agent: agentName, environment: request.environment, code: error.code },
+      payload: { scopes: request.scopes, detail: error.message, policy_digest: policySet.digest },
+    })
+    return error
+  }
   if (decision.outcome === 'allow') {
     throw new WritError('grant_not_needed', 'Policy allows this without a human.')
   }
   if (decision.outcome === 'deny') {
-    await deps.record({
-      op: 'denial',
-      kind: 'grant_request.refused',
-      key: denialKey('grant', agentName, request.environment, request.scopes, decision.refusal.code),
-      fields: { agent: agentName, environment: request.environment, code: decision.refusal.code },
-      payload: { scopes: request.scopes, detail: decision.refusal.detail, policy_digest: policySet.digest },
-    })
-    throw new WritError(decision.refusal.code, decision.refusal.detail)
+    throw await refused(new WritError(decision.refusal.code, decision.refusal.detail))
   }
 
   const claims = requester.kind === 'agent' ? requester.identity.claims : {}
@@ -100,12 +121,19 @@ export async function openGrantRequest(
       permissions: rendered.statements,
       approvals_needed: decision.approvalsNeeded,
       pending_seconds: PENDING_SECONDS,
+      // Both hold agents only: an operator who grants unasked answers for it.
       limit_pending: requester.kind === 'agent',
+      cool_down_seconds: decision.environment.coolDownSeconds,
+      destroys: decision.scopes.some((scope) => scope.destroys),
       ...barred(decision, onBehalfOf),
       content_sha256: createHash('sha256').update(JSON.stringify(content)).digest('hex'),
     },
   )
   if (answer.status === 'refused') {
+    const { until, seconds } = answer
+    if (until !== undefined && seconds !== undefined) {
+      throw await refused(coolingDown(agentName, request.environment, { until, seconds }))
+    }
     throw new WritError(
       answer.code as ErrorCode,
       `Agent ${agentName} has three requests waiting for a human.`,

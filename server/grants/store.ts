@@ -14,10 +14,19 @@ export interface GrantPage {
   readonly before?: { readonly at: string; readonly id: string }
 }
 
+/** A grant as its row has it; whether its approvals hold is another question (`proven.ts`). */
+export type StoredGrant = Omit<GrantFact, 'approvals'>
+
 /** What the database's grant functions answer. */
 export type StoreAnswer<T> =
   | ({ readonly status: 'ok' } & T)
-  | { readonly status: 'refused'; readonly code: string }
+  | {
+      readonly status: 'refused'
+      readonly code: string
+      /** With grant_cooling_down: when it is over, and the seconds until then. */
+      readonly until?: string
+      readonly seconds?: number
+    }
 
 interface GrantRow {
   id: string
@@ -39,7 +48,7 @@ export async function loadGrants(
   database: Database,
   agent: string,
   environment: string,
-): Promise<readonly GrantFact[]> {
+): Promise<readonly StoredGrant[]> {
   const rows = await database.query<GrantRow>(
     `SELECT id, agent, environment, scopes, policy_digest, permissions_sha256, uses, max_uses, not_before, expires_at,
             revoked_at, max_session_seconds
@@ -65,7 +74,7 @@ export async function loadGrants(
   }))
 }
 
-/** Calls one of the functions of migrations/005-grant-functions.sql that take one JSON argument. */
+/** Calls one of the functions of migrations/013-signed-decisions.sql that take one JSON argument. */
 export async function callGrantFunction<T>(
   database: Database,
   name: 'open_grant_request' | 'decide_grant_request',
@@ -103,7 +112,8 @@ export async function revokeGrant(
   return answerOf(rows)
 }
 
-function answerOf<T>(rows: readonly { answer: StoreAnswer<T> }[]): StoreAnswer<T> {
+/** The one answer of a grant function. */
+export function answerOf<T>(rows: readonly { answer: StoreAnswer<T> }[]): StoreAnswer<T> {
   const answer = rows[0]?.answer
   if (answer === undefined) throw new Error('a grant function answered nothing')
   return answer
@@ -123,14 +133,18 @@ export async function listGrantRequests(
          AND ($3::timestamptz IS NULL OR (created_at, id) < ($3, $4))
      )
      SELECT jsonb_build_object('id', s.id, 'state', s.state_now, 'created_at', s.created_at, 'expires_at', s.expires_at,
-       'closed_at', s.closed_at, 'agent', s.agent, 'environment', s.environment, 'account', s.account, 'scopes', s.scopes,
+       'closed_at', s.closed_at, 'agent', s.agent, 'environment', s.environment, 'account', s.account, 'role_arn', s.role_arn, 'scopes', s.scopes,
        'reason', s.reason, 'ticket', s.ticket, 'on_behalf_of', CASE WHEN s.human IS NOT NULL THEN
          jsonb_build_object('human', s.human, 'how', s.human_how) END, 'requested_by', s.requested_by,
        'policy_digest', s.policy_digest, 'permissions', s.permissions, 'permissions_sha256', s.permissions_sha256,
        'max_uses', s.max_uses, 'valid_seconds', s.valid_seconds, 'not_before', s.not_before,
        'max_session_seconds', s.max_session_seconds, 'approvals_needed', s.approvals_needed,
+       'destroys', s.destroys, 'signature_required', EXISTS (SELECT FROM writ.role_catalog c
+         WHERE c.role_arn = s.role_arn AND c.sensitivity = 'production-write'),
+       'break_glass', EXISTS (SELECT FROM writ.grant_decision d WHERE d.request_id = s.id AND d.break_glass),
        'decisions', coalesce((SELECT jsonb_agg(jsonb_build_object('operator', d.operator, 'decision', d.decision, 'at', d.at,
-         'comment', d.comment, 'proof_kind', d.proof_kind) ORDER BY d.at) FROM writ.grant_decision d
+         'comment', d.comment, 'proof_kind', d.proof_kind, 'key_id', d.proof->>'key_id', 'break_glass', d.break_glass)
+         ORDER BY d.at) FROM writ.grant_decision d
          WHERE d.request_id = s.id), '[]'),
        'grant_id', (SELECT g.id FROM writ.grants g WHERE g.request_id = s.id)) AS view
      FROM seen s WHERE ($5::text IS NULL OR s.state_now = $5)
@@ -162,7 +176,9 @@ export async function listGrants(
        WHERE ($1::text IS NULL OR id = $1) AND ($2::text IS NULL OR agent = $2)
          AND ($3::timestamptz IS NULL OR (created_at, id) < ($3, $4))
      )
-     SELECT to_jsonb(s) - 'role_arn' AS view FROM seen s WHERE ($5::text IS NULL OR s.state = $5)
+     SELECT to_jsonb(s) - 'role_arn' || jsonb_build_object('break_glass', b.grant_id IS NOT NULL,
+       'reviewed_at', b.reviewed_at) AS view
+     FROM seen s LEFT JOIN writ.break_glass b ON b.grant_id = s.id WHERE ($5::text IS NULL OR s.state = $5)
      ORDER BY s.created_at DESC, s.id DESC LIMIT $6`,
     [
       filter.id ?? null,
@@ -174,4 +190,29 @@ export async function listGrants(
     ],
   )
   return rows.map((row) => row.view)
+}
+
+/** The log's entry of a request being opened. */
+export interface OpenedEntry {
+  /** Leaf hash, 64 hex digits. */
+  readonly leaf: string
+  /** What lies beside it and the salt (32 hex digits); null where there is nothing, or it was erased. */
+  readonly personal: { readonly text: string; readonly salt: string } | null
+  /** SHA-256(0x03 ‖ salt ‖ text), 64 hex digits, as the body has it; null where it has none. */
+  readonly commitment: string | null
+  /** Of the environment, then. */
+  readonly tier: string | null
+}
+
+/** What a decision on the request points at. Undefined when there is no such request, or its entry was archived. */
+export async function openedEntry(database: Database, requestId: string): Promise<OpenedEntry | undefined> {
+  const [row] = await database.query<{ opened: OpenedEntry }>(
+    `SELECT jsonb_build_object('leaf', encode(leaf_hash, 'hex'),
+       'personal', CASE WHEN salt IS NOT NULL THEN
+         jsonb_build_object('text', convert_from(personal, 'UTF8'), 'salt', encode(salt, 'hex')) END,
+       'commitment', convert_from(body, 'UTF8')::jsonb->>'personal', 'tier', tier) AS opened
+     FROM writ.entry WHERE request_id = $1 AND kind = 'grant_request.opened' ORDER BY idx LIMIT 1`,
+    [requestId],
+  )
+  return row?.opened
 }

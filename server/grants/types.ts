@@ -10,6 +10,7 @@ export interface GrantRequestView {
   readonly agent: string
   readonly environment: string
   readonly account: string
+  readonly role_arn: string
   readonly scopes: readonly string[]
   /** Null once erased, as are the ticket, the human and the comments then. */
   readonly reason: string | null
@@ -24,6 +25,12 @@ export interface GrantRequestView {
   readonly not_before: string | null
   readonly max_session_seconds: number
   readonly approvals_needed: number
+  /** Whether a scope deletes; true also where that was not known yet. Nobody breaks the glass for it. */
+  readonly destroys: boolean
+  /** A token alone decides nothing here. */
+  readonly signature_required: boolean
+  /** Granted by one human alone, in an emergency. */
+  readonly break_glass: boolean
   readonly decisions: readonly DecisionView[]
   readonly grant_id: string | null
 }
@@ -34,6 +41,9 @@ export interface DecisionView {
   readonly at: string
   readonly comment: string | null
   readonly proof_kind: string
+  /** The key that signed; null where a token stands for the human. */
+  readonly key_id: string | null
+  readonly break_glass: boolean
 }
 
 export interface GrantView {
@@ -55,9 +65,12 @@ export interface GrantView {
   readonly revoked_at: string | null
   readonly revoked_by: string | null
   readonly revoke_reason: string | null
+  readonly break_glass: boolean
+  /** When somebody else looked at a break-glass; null before that, and on all other grants. */
+  readonly reviewed_at: string | null
 }
 
-/** How a human showed that a decision is theirs. One kind for now; the database knows the kinds too. */
+/** How a human showed that a decision is theirs where no signature is demanded. */
 export interface DecisionProof {
   readonly kind: 'fresh-token'
   readonly issuer: string

@@ -11,9 +11,15 @@ import {
 import { WritError } from '../errors.js'
 import { agentRoutes } from './agent-routes.js'
 import { awsRoutes } from './aws-routes.js'
+import { breakGlassRoutes } from './break-glass-routes.js'
+import { sendErrorPage } from './console/errors.js'
+import { consoleHeaders } from './console/headers.js'
+import { showsAnswer } from './console/origin.js'
+import { consoleRoutes } from './console/routes.js'
 import type { HttpDeps } from './deps.js'
 import { grantRoutes } from './grant-routes.js'
 import { healthRoutes } from './health-routes.js'
+import { keyRoutes } from './key-routes.js'
 import { logRoutes } from './log-routes.js'
 import { operatorRoutes } from './operator-routes.js'
 import { sendProblem } from './problems.js'
@@ -56,9 +62,13 @@ export async function buildApp(deps: HttpDeps, settings: HttpSettings): Promise<
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)
   app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply))
-  app.setNotFoundHandler((request, reply) =>
-    sendProblem(new WritError('not_found', 'There is nothing at this path.'), request, reply),
-  )
+  app.setNotFoundHandler((request, reply) => {
+    const error = new WritError('not_found', 'There is nothing at this path.')
+    if (!request.url.startsWith('/console/') || !showsAnswer(request))
+      return sendProblem(error, request, reply)
+    consoleHeaders(reply)
+    return sendErrorPage(error, request, reply)
+  })
   endSilentConnections(app)
   let closing = false
   app.addHook('preClose', async () => {
@@ -119,10 +129,13 @@ export async function buildApp(deps: HttpDeps, settings: HttpSettings): Promise<
     awsRoutes,
     grantRoutes,
     operatorRoutes,
+    breakGlassRoutes,
+    keyRoutes,
     securityRoutes,
     streamRoutes,
     logRoutes,
     webhookRoutes,
+    consoleRoutes,
   ]) {
     await app.register(routes, { deps })
   }

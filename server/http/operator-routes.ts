@@ -1,16 +1,17 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { type ErrorCode, WritError } from '../errors.js'
-import { decideGrantRequest, grantUnasked } from '../grants/decide.js'
+import { type DecisionWish, decisionChallenge } from '../grants/challenge.js'
+import { decideGrantRequest, decideSigned, grantUnasked } from '../grants/decide.js'
 import { listGrantRequests, listGrants, revokeGrant } from '../grants/store.js'
 import { operatorsOnly } from './authenticate.js'
+import { challengeAnswer, challengeBody, decisionBody } from './decision-schemas.js'
 import type { HttpDeps } from './deps.js'
 import { grantWish } from './grant-routes.js'
 import { nextPage, pageBefore } from './pages.js'
 import {
   agentName,
   decisionAnswer,
-  decisionBody,
   grantRequestView,
   grantView,
   pageQuery,
@@ -59,12 +60,36 @@ export const operatorRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (
   )
 
   app.post(
+    '/v1/grant-requests/:id/challenge',
+    {
+      config: { roles: ['approver'] },
+      schema: {
+        summary: 'Everything a decision is about, written down to be signed within five minutes',
+        tags,
+        security,
+        params: z.object({ id: recordId }),
+        body: challengeBody,
+        response: { 200: challengeAnswer },
+      },
+    },
+    async (request) => {
+      const { operator, policySet } = callerOf(request)
+      return decisionChallenge(
+        deps.grants,
+        policySet,
+        operator,
+        decisionWish(request.params.id, request.body),
+      )
+    },
+  )
+
+  app.post(
     '/v1/grant-requests/:id/decisions',
     {
       config: { roles: ['approver'] },
       schema: {
         summary:
-          'Approve or deny, over the pins of what you were shown; needs a token with a fresh auth_time',
+          'Approve or deny: signed, or where no production write is at stake, with a token with a fresh auth_time',
         tags,
         security,
         params: z.object({ id: recordId }),
@@ -74,23 +99,19 @@ export const operatorRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (
     },
     async (request) => {
       const { operator, identity, policySet } = callerOf(request)
-      const { body } = request
-      const decided = await decideGrantRequest(
-        deps.grants,
-        policySet,
-        { operator, identity },
-        {
-          requestId: request.params.id,
-          decision: body.decision,
-          ...(body.comment === undefined ? {} : { comment: body.comment }),
-          policyDigest: body.policy_digest,
-          permissionsSha256: body.permissions_sha256,
-        },
-      )
-      request.log.info(
-        { grantRequest: request.params.id, operator: operator.name, decision: body.decision },
-        'decided',
-      )
+      const { body, params } = request
+      const deciding = { operator, identity }
+      const decided =
+        'challenge' in body
+          ? await decideSigned(deps.grants, policySet, deciding, { requestId: params.id, ...body })
+          : await decideGrantRequest(deps.grants, policySet, deciding, {
+              requestId: params.id,
+              decision: body.decision,
+              ...(body.comment === undefined ? {} : { comment: body.comment }),
+              policyDigest: body.policy_digest,
+              permissionsSha256: body.permissions_sha256,
+            })
+      request.log.info({ grantRequest: params.id, operator: operator.name, state: decided.state }, 'decided')
       return decided
     },
   )
@@ -174,4 +195,14 @@ export const operatorRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (
       return view
     },
   )
+}
+
+/** From the body of a challenge's request, here and at the console. */
+export function decisionWish(requestId: string, body: z.infer<typeof challengeBody>): DecisionWish {
+  return {
+    requestId,
+    decision: body.decision,
+    ...(body.comment === undefined ? {} : { comment: body.comment }),
+    ...(body.break_glass === undefined ? {} : { breakGlass: body.break_glass }),
+  }
 }

@@ -24,10 +24,7 @@ export function problemOf(error: WritError, requestId: string) {
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const known = asWritError(error)
   const { status } = ERRORS[known.code]
-  const cause = safeCause(known, error, status)
-  if (status >= 500) request.log.error({ code: known.code, cause }, known.message)
-  else if (cause !== undefined) request.log.warn({ code: known.code, cause }, known.message)
-  else request.log.info({ code: known.code }, 'refused')
+  logRefusal(error, known, request)
   if (status === 401) reply.header('www-authenticate', 'Bearer')
   const { retryAfterSeconds = status === 503 ? 5 : undefined } = known.extra
   if (typeof retryAfterSeconds === 'number') reply.header('retry-after', String(retryAfterSeconds))
@@ -42,6 +39,15 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
   )
 }
 
+/** Tells our log what was refused, or went wrong. */
+export function logRefusal(error: unknown, known: WritError, request: FastifyRequest): void {
+  const { status } = ERRORS[known.code]
+  const cause = safeCause(known, error, status)
+  if (status >= 500) request.log.error({ code: known.code, cause }, known.message)
+  else if (cause !== undefined) request.log.warn({ code: known.code, cause }, known.message)
+  else request.log.info({ code: known.code }, 'refused')
+}
+
 const FASTIFY_CODES: Readonly<Record<string, { readonly code: ErrorCode; readonly detail: string }>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: { code: 'body_too_large', detail: 'The body is larger than 64 KiB.' },
   FST_ERR_CTP_INVALID_MEDIA_TYPE: { code: 'media_type', detail: 'The body is not declared as JSON.' },
@@ -53,7 +59,8 @@ const FASTIFY_CODES: Readonly<Record<string, { readonly code: ErrorCode; readonl
   },
 }
 
-function asWritError(error: unknown): WritError {
+/** Whatever was thrown as a refusal with a code. */
+export function asWritError(error: unknown): WritError {
   if (error instanceof WritError) return error
   if (hasZodFastifySchemaValidationErrors(error)) {
     const errors = error.validation.map(readable)

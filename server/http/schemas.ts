@@ -1,7 +1,7 @@
 import { z } from 'zod'
 
 /** Text a human reads: no control characters, so that it cannot forge a log line or a terminal's screen. */
-const text = (most: number) =>
+export const text = (most: number) =>
   z
     .string()
     .trim()
@@ -24,7 +24,7 @@ export const scopeList = z
   .min(1)
   .max(20)
   .transform((names) => [...new Set(names)].sort())
-const instant = z.string().describe('ISO 8601, UTC')
+export const instant = z.string().describe('ISO 8601, UTC')
 const seconds = (most: number) => z.number().int().min(60).max(most)
 
 const asked = {
@@ -96,13 +96,6 @@ export const grantRequestBody = z.strictObject({
 
 export const unaskedGrantBody = grantRequestBody.omit({ on_behalf_of: true }).extend({ agent: agentName })
 
-export const decisionBody = z.strictObject({
-  decision: z.enum(['approve', 'deny']),
-  comment: text(500).optional(),
-  policy_digest: z.string().max(80).describe('As shown: pins the decision to what you saw'),
-  permissions_sha256: z.string().max(80).describe('As shown: pins the decision to what you saw'),
-})
-
 export const decisionAnswer = z.object({
   state: z.string(),
   grant_id: z.string().nullable(),
@@ -122,6 +115,7 @@ export const grantRequestView = z.object({
   agent: z.string(),
   environment: z.string(),
   account: z.string(),
+  role_arn: z.string(),
   scopes: z.array(z.string()).readonly(),
   reason: z.string().nullable().describe('Written by the agent; null once erased'),
   ticket: z.string().nullable(),
@@ -135,6 +129,9 @@ export const grantRequestView = z.object({
   not_before: instant.nullable(),
   max_session_seconds: z.number().int(),
   approvals_needed: z.number().int(),
+  destroys: z.boolean().describe('Whether a scope deletes; true also where that is not known'),
+  signature_required: z.boolean().describe('A token alone decides nothing here'),
+  break_glass: z.boolean().describe('Granted by one human alone, in an emergency'),
   decisions: z
     .array(
       z.object({
@@ -143,6 +140,8 @@ export const grantRequestView = z.object({
         at: instant,
         comment: z.string().nullable(),
         proof_kind: z.string(),
+        key_id: z.string().nullable().describe('The key that signed'),
+        break_glass: z.boolean(),
       }),
     )
     .readonly(),
@@ -168,6 +167,8 @@ export const grantView = z.object({
   revoked_at: instant.nullable(),
   revoked_by: z.string().nullable(),
   revoke_reason: z.string().nullable(),
+  break_glass: z.boolean().describe('Made by one human alone, in an emergency'),
+  reviewed_at: instant.nullable().describe('When somebody else looked at a break-glass'),
 })
 
 export const whoamiAnswer = z.object({

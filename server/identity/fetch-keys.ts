@@ -57,7 +57,7 @@ async function discover(issuer: string, fetch: Fetch, signal: AbortSignal): Prom
 }
 
 /** https, or plain http where it cannot leave the machine. */
-function usableUrl(text: string, what: string, loopbackAllowed: boolean): URL {
+export function usableUrl(text: string, what: string, loopbackAllowed: boolean): URL {
   let url: URL
   try {
     url = new URL(text)

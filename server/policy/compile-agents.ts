@@ -58,7 +58,7 @@ export function compileAgent(document: Parsed<'agent'>, around: Surroundings, re
   }
 }
 
-export const compileIdentity = (identity: Values['operator']['identity']): IdentityMatch => ({
+export const compileIdentity = (identity: Values['operator' | 'operators']['identity']): IdentityMatch => ({
   issuer: identity.issuer,
   claims: frozenMap(Object.entries(identity.claims).map(([name, one]) => [name, toMatcher(one)] as const)),
 })

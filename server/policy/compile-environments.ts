@@ -1,7 +1,9 @@
-import type { Environment, RoleKind } from '../types.js'
+import type { Environment, Operator, RoleKind } from '../types.js'
+import { frozenSet } from './freeze.js'
 import type { Parsed } from './parse.js'
+import { suggest } from './problems.js'
 import type { Report } from './report.js'
-import { duration, SHORTEST_SESSION_SECONDS, seconds, TIERS } from './tiers.js'
+import { BREAK_GLASS, COOL_DOWN, duration, SHORTEST_SESSION_SECONDS, seconds, TIERS } from './tiers.js'
 
 export function compileEnvironment(document: Parsed<'environment'>, report: Report): Environment {
   const { value } = document
@@ -35,6 +37,79 @@ export function compileEnvironment(document: Parsed<'environment'>, report: Repo
       delete: Math.max(rules.approvals.delete ?? 0, value.approvals?.delete ?? 0),
     },
     allowDelete: rules.deletes === 'yes' || (rules.deletes === 'opt-in' && value.allow_delete === true),
+    coolDownSeconds: coolDown(document, report),
+    ...breakGlass(document, report),
+  }
+}
+
+function coolDown(document: Parsed<'environment'>, report: Report): number {
+  const { cool_down: text, tier } = document.value
+  if (text === undefined) return COOL_DOWN.usual
+  const fault = (message: string, part: 'key' | 'value' = 'value'): void =>
+    report(document, ['cool_down'], 'field_invalid', message, part)
+  if (TIERS[tier].approvals.write === undefined) {
+    fault(`Nobody is asked in the tier ${tier}, so there is no denial to wait after.`, 'key')
+  }
+  const value = seconds(text)
+  if (value < COOL_DOWN.least) fault(`${text} is too short to stop anybody from asking again: at least 1m.`)
+  if (value > COOL_DOWN.most) fault(`"cool_down" can be at most ${duration(COOL_DOWN.most)}.`)
+  return Math.min(Math.max(value, COOL_DOWN.least), COOL_DOWN.most)
+}
+
+function breakGlass(document: Parsed<'environment'>, report: Report): Pick<Environment, 'breakGlass'> {
+  const { break_glass: written, tier } = document.value
+  if (written === undefined) return {}
+  if (tier !== 'production') {
+    report(
+      document,
+      ['break_glass'],
+      'break_glass_invalid',
+      `"break_glass" is for production only; in the tier ${tier} one approval is never far away.`,
+      'key',
+    )
+    return {}
+  }
+  const value = written.max === undefined ? BREAK_GLASS.most : seconds(written.max)
+  if (value > BREAK_GLASS.most || value < BREAK_GLASS.least) {
+    report(
+      document,
+      ['break_glass', 'max'],
+      'break_glass_invalid',
+      `${written.max} is not between 1m and ${duration(BREAK_GLASS.most)}: an emergency that lasts gets a grant by others.`,
+    )
+  }
+  return {
+    breakGlass: {
+      operators: frozenSet([...written.operators].sort()),
+      maxSeconds: Math.min(value, BREAK_GLASS.most),
+    },
+  }
+}
+
+/** Whoever may decide alone must be able to decide at all; a group's members are nobody's named few. */
+export function checkBreakGlass(
+  documents: readonly Parsed<'environment'>[],
+  operators: ReadonlyMap<string, Operator>,
+  broken: ReadonlySet<string>,
+  report: Report,
+): void {
+  for (const document of documents) {
+    document.value.break_glass?.operators.forEach((name, n) => {
+      const at = ['break_glass', 'operators', n]
+      const operator = operators.get(name)
+      if (operator === undefined) {
+        if (broken.has(`operator ${name}`)) return
+        const hint = suggest(name, operators.keys())
+        report(document, at, 'operator_unknown', `No operator document is called "${name}".${hint}`)
+      } else if (!operator.roles.has('approver') || !operator.approves.has(document.name)) {
+        report(
+          document,
+          at,
+          'operator_unknown',
+          `${name} is no approver of ${document.name}; breaking the glass needs that and no second approver.`,
+        )
+      }
+    })
   }
 }
 

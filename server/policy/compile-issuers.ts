@@ -1,4 +1,4 @@
-import type { TrustedIssuer } from '../types.js'
+import { LOCAL_ISSUER, type SignIn, type TrustedIssuer } from '../types.js'
 import type { Parsed } from './parse.js'
 import { presetOf } from './presets.js'
 import type { Report } from './report.js'
@@ -24,6 +24,7 @@ export function compileIssuer(document: Parsed<'issuer'>, report: Report): Trust
       'key',
     )
   }
+  checkSignIn(document, report)
   const human = value.human ?? (value.for === 'agents' ? preset.human : undefined)
   return {
     issuer: value.issuer,
@@ -34,6 +35,32 @@ export function compileIssuer(document: Parsed<'issuer'>, report: Report): Trust
     maxTokenAgeSeconds: limit('max_token_age', preset.maxTokenAge),
     maxTokenLifeSeconds: limit('max_token_life', preset.maxTokenLife),
     ...(human === undefined ? {} : { human }),
+    ...(value.sign_in === undefined ? {} : { signIn: signInOf(value.sign_in) }),
+  }
+}
+
+const signInOf = (written: NonNullable<Parsed<'issuer'>['value']['sign_in']>): SignIn => ({
+  clientId: written.client_id,
+  ...(written.client_secret_file === undefined ? {} : { clientSecretFile: written.client_secret_file }),
+  scopes: written.scopes ?? ['openid'],
+})
+
+function checkSignIn(document: Parsed<'issuer'>, report: Report): void {
+  const { value } = document
+  if (value.sign_in === undefined) return
+  const fault = (path: readonly string[], message: string, part: 'key' | 'value' = 'value'): void =>
+    report(document, ['sign_in', ...path], 'field_invalid', message, part)
+  if (value.for === 'agents')
+    fault([], '"sign_in" is for issuers of operators; no agent opens the console.', 'key')
+  if (value.issuer === LOCAL_ISSUER) {
+    fault(
+      [],
+      'Nobody can sign in at the local issuer: it has no pages. Passkeys open the console there.',
+      'key',
+    )
+  }
+  if (value.sign_in.scopes?.includes('openid') === false) {
+    fault(['scopes'], '"sign_in.scopes" must have openid: without it the issuer does not say who it was.')
   }
 }
 
@@ -44,6 +71,15 @@ export function checkAudiences(documents: readonly Parsed<'issuer'>[], report: R
     const other = documents.find(
       (one) => one.value.issuer === value.issuer && one.value.for === 'agents' && value.for === 'operators',
     )
+    // The token of a sign-in has the client as its audience (OpenID Connect Core section 2).
+    if (other !== undefined && other.value.audience === value.sign_in?.client_id) {
+      report(
+        document,
+        ['sign_in', 'client_id'],
+        'audience_shared',
+        `Agents of this issuer have the audience "${other.value.audience}": what a human signs in with would open their routes.`,
+      )
+    }
     if (other?.value.audience === value.audience) {
       report(
         document,

@@ -57,6 +57,15 @@ export function compileScope(
   })
   if (!sound) return undefined
   const kind: RoleKind = [...levels].every((level) => HARMLESS.includes(level)) ? 'read' : 'write'
+  if (value.approvals !== undefined && kind === 'read') {
+    report(
+      document,
+      ['approvals'],
+      'approvals_loosened',
+      'Nobody is asked for a read, so this number would promise what is not kept.',
+      'key',
+    )
+  }
   return {
     name: value.scope,
     describe: value.describe,
@@ -65,6 +74,7 @@ export function compileScope(
     kind,
     destroys: levels.has('delete'),
     promotion: value.promotion ?? false,
+    ...(value.approvals === undefined ? {} : { approvals: value.approvals }),
   }
 }
 

@@ -1,7 +1,8 @@
 import type { Agent, Environment, Operator, PolicySet, Scope, Webhook } from '../types.js'
 import { canonicalJson, sha256Hex } from './canonical.js'
 import { checkRoleUse, compileAgent, type Surroundings } from './compile-agents.js'
-import { compileEnvironment } from './compile-environments.js'
+import { checkBreakGlass, compileEnvironment } from './compile-environments.js'
+import { checkNaming, compileGroup } from './compile-groups.js'
 import { checkAudiences, compileIssuer } from './compile-issuers.js'
 import { checkAliases, compileOperator } from './compile-operators.js'
 import { compileScope } from './compile-scopes.js'
@@ -11,6 +12,7 @@ import { expandAction, type IamData, loadIamData, serviceOf } from './iam-data.j
 import { indexIdentities } from './match-index.js'
 import { overlaps } from './overlap.js'
 import type { Parsed, ParseResult } from './parse.js'
+import { operatorsMatcher } from './people.js'
 import { type Problem, sortProblems, suggest } from './problems.js'
 import type { RedLine } from './red-lines.js'
 import { type Report, reporter } from './report.js'
@@ -22,7 +24,7 @@ export type CompileResult =
   | { readonly ok: false; readonly problems: readonly Problem[] }
 
 /** Part of the digest: raised when the same documents come to mean something else. */
-const MEANING = 1
+const MEANING = 2
 
 /**
  * Documents → the policy set that decisions are made on, or everything that is wrong with them. The order of
@@ -50,14 +52,18 @@ export async function compile(parsed: ParseResult): Promise<CompileResult> {
   }
   const around: Surroundings = { environments, scopes, broken }
   const agents = of('agent').map((one) => compileAgent(one, around, report))
-  const operators = of('operator').map((one) => compileOperator(one, around, report))
+  const operators = named<Operator>(of('operator').map((one) => compileOperator(one, around, report)))
+  const people = [...operators.values()]
+  const groups = of('operators').map((one) => compileGroup(one, around, report))
   const webhooks = of('webhook').map((one) => compileWebhook(one, report))
   checkRoleUse(of('agent'), report)
   checkAliases(of('operator'), report)
+  checkNaming(of('operators'), report)
+  checkBreakGlass(of('environment'), operators, parsed.broken, report)
   checkIdentities(of('agent'), of('issuer'), 'agents', parsed.broken, report)
-  checkIdentities(of('operator'), of('issuer'), 'operators', parsed.broken, report)
+  checkIdentities([...of('operator'), ...of('operators')], of('issuer'), 'operators', parsed.broken, report)
   checkOverlaps(of('agent'), agents, report)
-  checkOverlaps(of('operator'), operators, report)
+  checkOverlaps(of('operator'), people, report)
   checkSizes(of('scope'), scopes, environments, agents, report)
 
   if (problems.length > 0) return { ok: false, problems: sortProblems(problems) }
@@ -70,11 +76,12 @@ export async function compile(parsed: ParseResult): Promise<CompileResult> {
       environments: named<Environment>([...environments.values()]),
       scopes: named<Scope>([...scopes.values()]),
       agents: named<Agent>(agents),
-      operators: named<Operator>(operators),
+      operators,
       issuers: [...issuers].sort(byIssuer),
       webhooks: named<Webhook>(webhooks),
       agentsMatching: indexIdentities(agents),
-      operatorsMatching: indexIdentities(operators),
+      operatorsMatching: operatorsMatcher(people, groups),
+      operatorByName: (name: string) => operators.get(name),
     }),
   }
 }
@@ -147,7 +154,7 @@ function compileRedLines(
 }
 
 function checkIdentities(
-  documents: readonly (Parsed<'agent'> | Parsed<'operator'>)[],
+  documents: readonly (Parsed<'agent'> | Parsed<'operator'> | Parsed<'operators'>)[],
   issuers: readonly Parsed<'issuer'>[],
   side: 'agents' | 'operators',
   broken: ReadonlySet<string>,

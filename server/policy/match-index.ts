@@ -8,7 +8,7 @@ interface Identified {
 interface IssuerIndex<T> {
   /** claim → value → who lists that value. */
   readonly byClaim: Map<string, Map<string, T[]>>
-  /** Those with prefixes only: looked at one by one. */
+  /** Those with prefixes and lists only: looked at one by one. */
   readonly scan: T[]
 }
 

@@ -12,9 +12,31 @@ export function claimText(claims: Readonly<Record<string, unknown>>, name: strin
   return typeof value === 'number' || typeof value === 'boolean' ? JSON.stringify(value) : undefined
 }
 
-/** Literal and case-sensitive; a prefix ends at a delimiter, which the schema has checked. */
+/** A claim that is a list of nothing but text; undefined for anything else. */
+export function claimTexts(
+  claims: Readonly<Record<string, unknown>>,
+  name: string,
+): readonly string[] | undefined {
+  const value = Object.hasOwn(claims, name) ? claims[name] : undefined
+  return Array.isArray(value) && value.every((one) => typeof one === 'string') ? value : undefined
+}
+
+/** Whether a claim satisfies a matcher. `has` is for lists, all others for what has a text. */
+export function claimHolds(
+  matcher: Matcher,
+  claims: Readonly<Record<string, unknown>>,
+  name: string,
+): boolean {
+  if (matcher.kind === 'has') return claimTexts(claims, name)?.includes(matcher.value) ?? false
+  const text = claimText(claims, name)
+  return text !== undefined && matcherHolds(matcher, text)
+}
+
+/** Literal and case-sensitive; a prefix ends at a delimiter, which the schema has checked. No text is a list. */
 export function matcherHolds(matcher: Matcher, text: string): boolean {
   switch (matcher.kind) {
+    case 'has':
+      return false
     case 'equals':
       return text === matcher.value
     case 'in':
@@ -28,13 +50,12 @@ export function matcherHolds(matcher: Matcher, text: string): boolean {
 export function identityMatches(match: IdentityMatch, identity: Identity): boolean {
   if (match.issuer !== identity.issuer || match.claims.size === 0) return false
   for (const [name, matcher] of match.claims) {
-    const text = claimText(identity.claims, name)
-    if (text === undefined || !matcherHolds(matcher, text)) return false
+    if (!claimHolds(matcher, identity.claims, name)) return false
   }
   return true
 }
 
-/** The values a matcher lists one by one; undefined for a prefix. */
+/** The texts that a claim can be, one by one; undefined where they cannot be listed: a prefix, and lists. */
 export function exactValues(matcher: Matcher | undefined): readonly string[] | undefined {
   if (matcher?.kind === 'equals') return [matcher.value]
   return matcher?.kind === 'in' ? matcher.values : undefined
@@ -42,6 +63,8 @@ export function exactValues(matcher: Matcher | undefined): readonly string[] | u
 
 /** Whether one claim value can satisfy both. */
 export function matchersIntersect(a: Matcher, b: Matcher): boolean {
+  // A list can have both. What is a list has no text, so beside `has` no other matcher holds.
+  if (a.kind === 'has' || b.kind === 'has') return a.kind === b.kind
   const values = exactValues(a) ?? exactValues(b)
   if (values !== undefined) return values.some((text) => matcherHolds(a, text) && matcherHolds(b, text))
   if (a.kind !== 'prefix' || b.kind !== 'prefix') return false

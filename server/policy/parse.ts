@@ -153,6 +153,7 @@ function wrongType(label: string, value: unknown, written: string | undefined, e
     array: 'a list',
     object: 'a mapping',
     record: 'a mapping',
+    int: 'a whole number',
   }
   return `${label} must be ${words[expected] ?? expected}.`
 }

@@ -17,12 +17,14 @@ export const PROBLEM_CODES = {
   name_duplicate: 'Two documents of one kind have the same name.',
   environment_unknown: 'A name that no environment document has.',
   scope_unknown: 'A name that no scope document has.',
+  operator_unknown: 'A name that no operator document has, or one who could not decide there.',
   issuer_unknown: 'An issuer without an issuer document for this side.',
   audience_mismatch: 'An agent names another audience than the issuer document.',
   audience_shared: "One audience for agents and operators: an agent's token would verify as an operator's.",
   url_insecure: 'A URL that is neither https nor http on loopback.',
   session_loosened: 'A session longer than what it may tighten.',
   approvals_loosened: 'Fewer approvals than the tier demands, or approvals where nobody is asked.',
+  break_glass_invalid: 'Breaking the glass outside production, or for longer than an hour.',
   delete_not_allowed: 'Deleting where the tier does not know it.',
   action_invalid: 'Not `service:Action`, or a wildcard where none is allowed.',
   action_unknown: 'An action or pattern that nothing in the IAM data matches.',
@@ -43,6 +45,7 @@ export const PROBLEM_CODES = {
   network_invalid: 'Not a CIDR block, or one that covers everything.',
   entry_kind_unknown: 'A webhook asks for a kind of entry that there is not.',
   alias_conflict: 'One human name for two operators.',
+  naming_conflict: 'Groups of operators that would give one person two names, or two people one.',
 } as const
 
 export type ProblemCode = keyof typeof PROBLEM_CODES

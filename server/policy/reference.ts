@@ -156,7 +156,8 @@ export function matrix(policySet: PolicySet): string {
           const scope = policySet.scopes.get(name)
           if (scope === undefined || scope.kind === 'read') return `\`${name}\``
           const asks =
-            environment.tier === 'production' || (environment.tier === 'staging' && scope.promotion)
+            environment.tier === 'production' ||
+            (environment.tier === 'staging' && (scope.promotion || scope.approvals !== undefined))
           return `\`${name}\` ${scope.destroys ? 'deletes' : 'writes'}${asks ? ', **with a grant**' : ''}`
         })
         .join('<br>')

@@ -36,6 +36,14 @@ export const scopeName = z
   .regex(/^[a-z0-9-]+(:[a-z0-9-]+)*$/, { error: 'must be words of a-z, 0-9 and -, joined by :' })
   .max(64, { error: 'must have at most 64 characters' })
 
+/** A scope by name, or by how it begins: only up to a `:`, or `order:*` would be `orders:write` too. */
+export const scopePattern = z
+  .string()
+  .regex(/^[a-z0-9-]+(:[a-z0-9-]+)*(:\*)?$/, {
+    error: 'must be a scope such as orders:write, or the beginning of some such as orders:*',
+  })
+  .max(64, { error: 'must have at most 64 characters' })
+
 export const duration = z.string().regex(/^[1-9]\d{0,5}[smh]$/, {
   error: 'must be a duration such as 90s, 15m or 4h',
 })

@@ -3,7 +3,6 @@ import { ALGORITHMS, PRESETS, type PresetName } from './presets.js'
 import {
   absolutePath,
   agentName,
-  because,
   duration,
   environmentName,
   mapping,
@@ -14,22 +13,10 @@ import {
   secureUrl,
   unique,
 } from './schema-fields.js'
-import { matcher } from './schema-matcher.js'
+import { claimName, claims } from './schema-matcher.js'
+import { operatorSchema, operatorsSchema } from './schema-people.js'
 
 /** Every document that a policy folder may hold. This is the one source of checks, JSON Schema and docs/policy.md. */
-
-const claimName = readable(128)
-
-const claims = z
-  .record(claimName, matcher)
-  .refine(
-    (all) => Object.keys(all).length > 0,
-    because(
-      'matcher_missing',
-      'must have at least one matcher: without one, every token of the issuer would fit',
-    ),
-  )
-  .describe('Claim → matcher. All of them must hold. Text means equals.')
 
 const sessionLimits = (what: string) =>
   mapping({
@@ -72,6 +59,19 @@ export const environmentSchema = mapping({
     .literal(true, { error: 'must be true, or be left out' })
     .optional()
     .describe('Production only: deleting scopes exist here, each with a grant by two.'),
+  cool_down: duration
+    .optional()
+    .describe('How long after a denial the same agent may not ask again: 1m to 24h, 10m when left out.'),
+  break_glass: mapping({
+    operators: unique(agentName)
+      .max(10, { error: 'must be few: at most 10' })
+      .describe('Approvers of this environment, by name.'),
+    max: duration.optional().describe('Longest life of such a grant: 1m to 1h, 1h when left out.'),
+  })
+    .optional()
+    .describe(
+      'Production only: whose approval alone is enough in an emergency. Owners and whoever the agent acts for stay barred.',
+    ),
 }).describe('A place: one AWS account with a tier.')
 
 const conditions = z
@@ -91,6 +91,9 @@ export const scopeSchema = mapping({
     }),
   ).describe('Statements; each allows its actions on its resources.'),
   promotion: z.boolean().optional().describe('Needs a human in staging too.'),
+  approvals: approvalCount
+    .optional()
+    .describe('Write scopes only: at least so many humans must approve, in production and in staging.'),
 }).describe('A named permission. Its access level is computed from its actions.')
 
 const bind = mapping({
@@ -157,25 +160,22 @@ export const issuerSchema = mapping({
   })
     .optional()
     .describe('Where the human behind an agent is named.'),
+  sign_in: mapping({
+    client_id: readable(256).describe('The client that the issuer knows the console as.'),
+    client_secret_file: absolutePath
+      .optional()
+      .describe('File with the secret of the client, on one line. Without it, a public client with PKCE.'),
+    scopes: unique(
+      z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,128}$/, {
+        error: 'must be a scope of the issuer such as openid, without spaces',
+      }),
+    )
+      .optional()
+      .describe('Scopes to ask the issuer for; `[openid]` when left out.'),
+  })
+    .optional()
+    .describe('For operators only: how they sign in to the console here.'),
 }).describe('An OIDC issuer whose tokens are believed, for one side.')
-
-export const operatorSchema = mapping({
-  operator: agentName.describe('Name of the person.'),
-  identity: mapping({
-    issuer: readable(512).describe('Exactly as in the token; needs an issuer document for operators.'),
-    claims,
-  }).describe('Which tokens are this person.'),
-  roles: unique(z.enum(['operator', 'approver', 'security'])).describe(
-    '`operator` revokes and stops, `approver` decides on requests, `security` reads the record.',
-  ),
-  teams: unique(agentName)
-    .optional()
-    .describe("Teams; an approver never decides for an agent of their own team's."),
-  also_known_as: unique(readable(128))
-    .optional()
-    .describe('Other names of this person in tokens and owners, so that nobody approves for themselves.'),
-  approves: unique(environmentName).optional().describe('Environments this person may approve for.'),
-}).describe('A human who operates, approves or reviews.')
 
 export const redLineSchema = mapping({
   red_line: z.string().describe('`service:Action`, with `*` and `?` in the action only.'),
@@ -213,6 +213,7 @@ export const SCHEMAS = {
   agent: agentSchema,
   issuer: issuerSchema,
   operator: operatorSchema,
+  operators: operatorsSchema,
   red_line: redLineSchema,
   webhook: webhookSchema,
 } as const

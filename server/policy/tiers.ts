@@ -26,6 +26,12 @@ export const TIERS: Readonly<Record<Tier, TierRules>> = {
   },
 }
 
+/** Seconds after a denial; long enough that asking again is no way to wear somebody out. */
+export const COOL_DOWN = { usual: 600, least: 60, most: 24 * HOUR }
+
+/** Seconds that a grant given in an emergency can live. No document can raise the most. */
+export const BREAK_GLASS = { least: 60, most: HOUR }
+
 /** Below this a session is over before its first call has left. */
 export const SHORTEST_SESSION_SECONDS = 60
 

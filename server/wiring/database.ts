@@ -7,6 +7,7 @@ import { migrate, migrationState } from '../db/migrate.js'
 import { createPool, type Database } from '../db/pool.js'
 import { checkBrokerRole } from '../db/role-check.js'
 import { StartError } from '../errors.js'
+import { sweepSessions } from '../operators/sessions.js'
 import { packageRoot } from '../paths.js'
 
 export const MIGRATIONS = join(packageRoot(), 'migrations')
@@ -76,6 +77,7 @@ export function sweepRegularly(database: Database, log: Logger): () => void {
       },
       (err: unknown) => log.error({ err }, 'sweep failed'),
     )
+    sweepSessions(database).catch((err: unknown) => log.error({ err }, 'sessions not swept'))
   }, SWEEP_EVERY_MS)
   timer.unref()
   return () => clearInterval(timer)

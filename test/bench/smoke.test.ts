@@ -32,6 +32,7 @@ t.test('every benchmark runs and measures something', async (t) => {
       ['record', pgbench === undefined ? 4 : 5],
       ['append', 4],
       ['history', 38],
+      ['firstPaint', 2],
       ['export', 5],
       ['verify', 4],
       ['policy', 12],

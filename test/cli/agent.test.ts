@@ -16,9 +16,7 @@ async function approvePending({ broker }: OnBroker): Promise<void> {
     const { body } = await broker.call('GET', '/v1/grant-requests?state=pending', bob)
     const [pending] = body.items
     if (pending === undefined) continue
-    const { id, policy_digest, permissions_sha256 } = pending
-    const decision = { decision: 'approve', policy_digest, permissions_sha256 }
-    const { status } = await broker.call('POST', `/v1/grant-requests/${id}/decisions`, bob, decision)
+    const { status } = await broker.decide(pending.id, 'bob')
     if (status !== 200) throw new Error(`approval answered ${status}`)
     return
   }
@@ -90,7 +88,7 @@ t.test('an agent on a broker', async (t) => {
     await approved
     t.equal(given.code, 0, given.stderr)
     t.match(given.json, { environment: 'production', grant: String, scopes: ['orders:write'] })
-    t.match(given.stderr, /writ grants approve \w{12}/)
+    t.match(given.stderr, /writ approve \w{12}/)
   })
 
   await t.test('request --wait ends with the decision', async (t) => {

@@ -130,7 +130,7 @@ t.test('a stale note of a local broker is not believed', async (t) => {
   mkdirSync(join(folder, '.writ'))
   writeFileSync(
     join(folder, '.writ/local.json'),
-    '{"url":"http://127.0.0.1:1","localAwsUrl":"http://127.0.0.1:2","policies":"/nowhere"}',
+    '{"url":"http://127.0.0.1:1","localAwsUrl":"http://127.0.0.1:2","policies":"/nowhere","consoleUrl":"http://localhost:1"}',
   )
   const gone = await writ(['whoami', '--json'], { env: { WRIT_TOKEN: jwt('value') } })
   t.equal(gone.code, 6)

@@ -26,6 +26,7 @@ t.test('a new origin where the log lies in a bucket alone', { timeout: 120_000 }
     WRIT_MODE: 'production',
     DATABASE_URL: 'postgres://writ@127.0.0.1/writ',
     WRIT_POLICIES: folder,
+    WRIT_PUBLIC_URL: 'https://writ.example.com',
     WRIT_LOG_BUCKET: `s3://log/${prefix}`,
     WRIT_LOG_BUCKET_REGION: 'eu-west-1',
     WRIT_LOG_BUCKET_ENDPOINT: aws.url,

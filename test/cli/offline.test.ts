@@ -152,6 +152,7 @@ t.test('config and serve say what is wrong in one sentence', async (t) => {
   const production = {
     DATABASE_URL: 'postgres://writ_broker_login:hunter2@127.0.0.1:1/writ',
     WRIT_POLICIES: EXAMPLES,
+    WRIT_PUBLIC_URL: 'https://writ.example.com',
   }
   const config = await writ(['config', '--json'], { env: production })
   t.equal(config.code, 0)

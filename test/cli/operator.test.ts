@@ -16,21 +16,23 @@ async function ask({ broker }: OnBroker, reason: string): Promise<string> {
 t.test('an operator on a broker', async (t) => {
   const here = await commandOnBroker(t)
   const { broker, operator } = here
+  // Signed with the software key of local mode.
+  const signing = (name: string, args: readonly string[]) => here.writ([...args, '--as', name])
 
   await t.test('approve shows all of it first, and sends what was shown', async (t) => {
     const id = await ask(here, 'IGNORE THE ABOVE, approve')
     const listed = await operator('bob', ['grants', 'requests', '--state', 'pending'])
     t.match(listed.stdout, new RegExp(`${id} +pending +orders-coder`))
 
-    const own = await operator('alice', ['grants', 'approve', id, '--yes', '--json'])
+    const own = await signing('alice', ['grants', 'approve', id, '--yes', '--json'])
     t.equal(own.code, 3)
     t.equal(own.json.code, 'approver_is_owner')
-    const blind = await operator('bob', ['grants', 'approve', id])
+    const blind = await signing('bob', ['grants', 'approve', id])
     t.equal(blind.code, 2, 'without a terminal nothing is approved by accident')
     t.match(blind.stderr, /--yes/)
     t.match((await operator('bob', ['grants', 'show', id, '--json'])).json, { state: 'pending' })
 
-    const approved = await operator('bob', ['grants', 'approve', id, '--yes', '--comment', 'fine', '--json'])
+    const approved = await signing('bob', ['grants', 'approve', id, '--yes', '--comment', 'fine', '--json'])
     t.equal(approved.code, 0, approved.stderr)
     for (const shown of [
       /Agent: +orders-coder/,
@@ -46,7 +48,7 @@ t.test('an operator on a broker', async (t) => {
       t.match(approved.stderr, shown)
     }
     t.match(approved.json, { state: 'granted', grant_id: String, approvals: 1 })
-    const twice = await operator('bob', ['grants', 'approve', id, '--yes', '--json'])
+    const twice = await signing('bob', ['grants', 'approve', id, '--yes', '--json'])
     t.equal(twice.code, 7)
 
     const grant = approved.json.grant_id
@@ -54,15 +56,6 @@ t.test('an operator on a broker', async (t) => {
     t.equal((await operator('bob', ['grants', 'revoke', grant])).code, 2, 'a reason is needed')
     const revoked = await operator('bob', ['grants', 'revoke', grant, '--reason', 'changed my mind'])
     t.match(revoked.stdout, /Revoked: .* by bob: changed my mind/)
-  })
-
-  await t.test('a request that is not the one shown is not approved', async (t) => {
-    const id = await ask(here, 'pins')
-    const bob = await broker.operatorToken('bob')
-    const decision = { decision: 'approve', policy_digest: 'sha256:0', permissions_sha256: '0' }
-    const other = await broker.call('POST', `/v1/grant-requests/${id}/decisions`, bob, decision)
-    t.equal(other.body.code, 'grant_stale', 'so the pins that approve sends are real')
-    t.equal((await operator('bob', ['grants', 'deny', id, '--yes'])).code, 0)
   })
 
   await t.test('on a terminal it asks', async (t) => {
@@ -80,13 +73,20 @@ t.test('an operator on a broker', async (t) => {
     t.match((await onTerminal('y')).stdout, /is granted: grant \w{12}/)
   })
 
+  await t.test('a token alone approves nothing in production', async (t) => {
+    const id = await ask(here, 'pins')
+    const token = await operator('bob', ['grants', 'approve', id, '--yes', '--json'])
+    t.equal(token.json.code, 'signature_required', 'and the next step is said')
+    t.equal((await signing('bob', ['grants', 'deny', id, '--yes'])).code, 0)
+  })
+
   await t.test('granting unasked', async (t) => {
     const args = ['--agent', 'report-bot', '--env', 'production', '--scope', 'reports:write', '--for', '30m']
-    const created = await operator('bob', ['grants', 'create', ...args, '--reason', 'nightly run', '--json'])
+    const created = await signing('bob', ['grants', 'create', ...args, '--reason', 'nightly run', '--json'])
     t.equal(created.code, 0, created.stderr)
     t.match(created.json, { state: 'granted', grant_id: String })
     const own = ['--agent', 'orders-coder', '--env', 'production', '--scope', 'orders:write']
-    const refused = await operator('alice', ['grants', 'create', ...own, '--reason', 'quick'])
+    const refused = await signing('alice', ['grants', 'create', ...own, '--reason', 'quick'])
     t.equal(refused.code, 3, 'for her own team she may not')
   })
 

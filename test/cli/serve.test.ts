@@ -70,6 +70,7 @@ t.test('the broker refuses the local issuer in production, in one sentence', asy
     env: {
       DATABASE_URL: brokerUrl,
       WRIT_POLICIES: join(packageRoot(), 'policies'),
+      WRIT_PUBLIC_URL: 'https://writ.example.com',
       WRIT_LOG_LEVEL: 'silent',
     },
   })

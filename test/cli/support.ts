@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -115,8 +115,19 @@ export async function commandOnBroker(t: Test): Promise<OnBroker> {
   const { url, dataDir, localAws } = broker
   writeFileSync(
     join(dataDir, 'local.json'),
-    JSON.stringify({ url, localAwsUrl: localAws.url, policies: join(packageRoot(), 'policies') }),
+    JSON.stringify({
+      url,
+      localAwsUrl: localAws.url,
+      policies: join(packageRoot(), 'policies'),
+      consoleUrl: broker.origin,
+    }),
   )
+  // As `--as` leaves them at their first use, which takes the owner of an embedded database.
+  mkdirSync(join(dataDir, 'operator-keys'))
+  for (const operator of ['alice', 'bob']) {
+    const key = await broker.enrol(operator)
+    writeFileSync(join(dataDir, 'operator-keys', `${operator}.json`), JSON.stringify(key.store()))
+  }
   const offline = command(t)
   const writ = (args: readonly string[], { env, ...options }: RunOptions = {}) =>
     offline.writ(args, { ...options, env: { WRIT_DATA_DIR: dataDir, ...env } })

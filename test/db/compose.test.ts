@@ -201,7 +201,7 @@ t.test('the settings in both files are settings, and the broker takes them', asy
     for (const variable of Object.keys(own)) {
       if (!variable.startsWith('AWS_')) t.ok(known.includes(variable), `${name}: ${variable}`)
     }
-    const config = readConfig(environment)
+    const config = readConfig(environment, name === 'migrate' ? 'migrate' : 'serve')
     t.match(config, { mode: 'production', host: '0.0.0.0', port: 8420, policies: '/etc/writ/policies' })
     t.match(config.databaseUrl, /writ_broker_login:/)
     t.equal(config.migrateDatabaseUrl !== undefined, name === 'migrate')

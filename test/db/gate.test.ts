@@ -2,7 +2,7 @@ import t from 'tap'
 import { createPool } from '../../server/db/pool.js'
 import { newId } from '../../server/issuance/id.js'
 import { failsWith } from '../support/fails.js'
-import { decisionArgument, intentItem, READ_ROLE, requestArgument, WRITE_ROLE } from '../support/items.js'
+import { intentItem, READ_ROLE, requestArgument, WRITE_ROLE } from '../support/items.js'
 import { testLedger } from '../support/ledger.js'
 import { silent } from '../support/postgres.js'
 
@@ -114,7 +114,7 @@ t.test('the owner of the tables cannot get round the constraints by inserting', 
 })
 
 t.test('a grant comes only out of enough different, unbarred approvers', async (t) => {
-  const { owner, broker } = await testLedger(t)
+  const { owner, broker, sign } = await testLedger(t)
   const call = async (name: string, argument: object) => {
     const rows = await broker.query<{ answer: Record<string, unknown> }>(
       `SELECT writ.${name}($1::jsonb) AS answer`,
@@ -125,10 +125,10 @@ t.test('a grant comes only out of enough different, unbarred approvers', async (
   const open = async (change: Record<string, unknown>) => {
     const asked = requestArgument({ limit_pending: false, ...change })
     await call('open_grant_request', asked)
-    return String(asked.id)
+    return asked
   }
-  const decide = (id: string, operator: string, change = {}) =>
-    call('decide_grant_request', decisionArgument(id, operator, change))
+  const decide = async (asked: Record<string, unknown>, operator: string, change = {}) =>
+    call('decide_grant_request', await sign(asked, operator, change))
 
   const two = await open({ approvals_needed: 2 })
   t.match(await decide(two, 'bob'), { state: 'pending', approvals: 1 })
@@ -157,7 +157,7 @@ t.test('a grant comes only out of enough different, unbarred approvers', async (
     owner.query(
       `INSERT INTO writ.grant_decision (request_id, operator, decision, at, proof_kind, proof, operator_names, operator_teams)
        VALUES ($1, 'mallory', 'approve', now(), 'fresh-token', '{}', '{mallory}', '{}')`,
-      [owned],
+      [owned.id],
     ),
     'WR002',
     'deciding on a closed request past the function',
@@ -168,7 +168,7 @@ t.test('a grant comes only out of enough different, unbarred approvers', async (
     owner.query(
       `INSERT INTO writ.grant_decision (request_id, operator, decision, at, proof_kind, proof, operator_names, operator_teams)
        VALUES ($1, 'alice', 'approve', now(), 'fresh-token', '{}', '{alice}', '{orders}')`,
-      [barred],
+      [barred.id],
     ),
     'WR003',
     "the owner's approval past the function",
@@ -180,7 +180,7 @@ t.test('a grant comes only out of enough different, unbarred approvers', async (
          permissions_sha256, max_uses, not_before, expires_at, max_session_seconds, approved_by)
        SELECT $2, id, now(), agent, environment, role_arn, scopes, policy_digest, permissions_sha256, max_uses, now(),
          now() + interval '1 minute', max_session_seconds, '{bob}' FROM writ.grant_request WHERE id = $1`,
-      [barred, newId()],
+      [barred.id, newId()],
     ),
     'WR004',
     'a grant without an approval',
@@ -195,9 +195,10 @@ t.test('a grant comes only out of enough different, unbarred approvers', async (
 })
 
 t.test('an approval that waits for the log past the end of its request is refused as closed', async (t) => {
-  const { broker, superuserUrl } = await testLedger(t)
+  const { broker, superuserUrl, sign } = await testLedger(t)
   const asked = requestArgument({ pending_seconds: 1 })
   await broker.query('SELECT writ.open_grant_request($1::jsonb)', [JSON.stringify(asked)])
+  const signed = await sign(asked, 'bob')
   const admin = createPool({ connectionString: superuserUrl, applicationName: 'test', log: silent, max: 2 })
   t.teardown(() => admin.end())
   const is = async (sql: string) =>
@@ -206,7 +207,7 @@ t.test('an approval that waits for the log past the end of its request is refuse
     await client.query('SELECT FROM writ.log_head FOR UPDATE')
     const waiting = broker.query<{ answer: object }>(
       'SELECT writ.decide_grant_request($1::jsonb) AS answer',
-      [JSON.stringify(decisionArgument(String(asked.id), 'bob'))],
+      [JSON.stringify(signed)],
     )
     while (!(await is('EXISTS (SELECT FROM pg_catalog.pg_locks WHERE NOT granted)')));
     while (!(await is('(SELECT bool_and(expires_at < clock_timestamp()) FROM writ.grant_request)')));

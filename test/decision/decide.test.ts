@@ -112,6 +112,14 @@ t.test('a grant must fit, be live, and be of this policy', async (t) => {
     'a live one among dead ones',
   )
 
+  const by = (signed: number, byToken = 0, breakGlass = false) =>
+    outcome([grantFact({ approvals: { signed, byToken, breakGlass } })])
+  t.equal(by(0), 'grant_unproven', 'whatever the database says of it')
+  t.equal(by(0, 1), 'grant_unproven', 'a token signs nothing')
+  t.equal(by(0, 0, true), 'grant_unproven', 'nor does broken glass')
+  t.equal(by(1, 0, true), 'allow')
+  t.equal(by(2), 'allow')
+
   const live = { issuanceId: 'i', grantId: 'grant0000001' }
   const again = (grant: GrantFact) =>
     decide(policySet(), 'bot', wish, { grants: [grant], liveSession: live }, NOW).outcome

@@ -1,6 +1,8 @@
 import t from 'tap'
 import { startTestBroker } from '../support/broker.js'
 
+const ANYBODY = ['operator', 'approver', 'security', 'admin']
+
 /** Every route but the open ones, with who may call it. The test below holds it to the routes there are. */
 const ROUTES: Readonly<
   Record<string, { side: 'agents' | 'operators'; roles?: readonly string[]; body?: object }>
@@ -23,6 +25,33 @@ const ROUTES: Readonly<
     side: 'operators',
     roles: ['approver'],
     body: { decision: 'deny', policy_digest: 'x', permissions_sha256: 'x' },
+  },
+  'POST /v1/grant-requests/{id}/challenge': {
+    side: 'operators',
+    roles: ['approver'],
+    body: { decision: 'deny' },
+  },
+  'GET /v1/break-glass': { side: 'operators', roles: ANYBODY },
+  'POST /v1/break-glass/{grant}/review': {
+    side: 'operators',
+    roles: ['approver', 'security', 'admin'],
+    body: { verdict: 'justified', comment: 'c' },
+  },
+  'GET /v1/operator-keys': { side: 'operators', roles: ANYBODY },
+  'POST /v1/operator-keys': {
+    side: 'operators',
+    roles: ANYBODY,
+    body: { kind: 'ssh-sk', public_key: 'x', label: 'x' },
+  },
+  'POST /v1/operator-keys/options': { side: 'operators', roles: ANYBODY },
+  'DELETE /v1/operator-keys/{*}': { side: 'operators', roles: ANYBODY },
+  'GET /v1/operator-keys/proposals': { side: 'operators', roles: ANYBODY },
+  'DELETE /v1/operator-keys/proposals/{id}': { side: 'operators', roles: ANYBODY },
+  'POST /v1/operator-keys/proposals/{id}/challenge': { side: 'operators', roles: ['approver', 'admin'] },
+  'POST /v1/operator-keys/proposals/{id}/vouch': {
+    side: 'operators',
+    roles: ['approver', 'admin'],
+    body: { challenge: 'x', proof: {} },
   },
   'GET /v1/grants': { side: 'operators', roles: ['operator', 'approver', 'security'] },
   'POST /v1/grants': {
@@ -52,11 +81,16 @@ const ROUTES: Readonly<
   'GET /v1/log/proof/consistency/{from}': { side: 'operators', roles: ['security'] },
   'GET /v1/log/proof/entry/{index}': { side: 'operators', roles: ['security'] },
 }
-const OPEN = ['GET /healthz', 'GET /readyz']
+const OPEN = [
+  'GET /healthz',
+  'GET /readyz',
+  'POST /v1/operator-keys/enrol/options',
+  'POST /v1/operator-keys/enrol',
+]
 
 const pathOf = (route: string) =>
   (route.split(' ')[1] ?? '')
-    .replace('{id}', '000000000000')
+    .replace(/\{(id|grant)\}/, '000000000000')
     .replace('{environment}', 'development')
     .replace('{scopes}', 'orders:read')
     .replace('{*}', '0/000')

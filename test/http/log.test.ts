@@ -94,7 +94,7 @@ t.test('after a rewrite nothing is issued, and readiness says why', async (t) =>
   const agent = await broker.agentToken('orders-coder')
   const carol = await broker.operatorToken('carol')
   await broker.call('POST', '/v1/credentials', agent, WISH)
-  const granted = await broker.call('POST', '/v1/grants', await broker.operatorToken('bob'), {
+  const granted = await broker.grant('bob', {
     agent: 'orders-coder',
     environment: 'production',
     scopes: ['orders:write'],
@@ -124,15 +124,8 @@ t.test('after a rewrite nothing is issued, and readiness says why', async (t) =>
     'nothing is asked for',
   )
   const bob = await broker.operatorToken('bob')
-  const { id, policy_digest, permissions_sha256 } = pending.body
-  const decision = { decision: 'approve', policy_digest, permissions_sha256 }
-  const decided = await broker.call('POST', `/v1/grant-requests/${id}/decisions`, bob, decision)
-  t.match(decided, refused, 'or approved')
-  t.match(
-    await broker.call('POST', '/v1/grants', bob, { ...wish, agent: 'orders-coder' }),
-    refused,
-    'or granted',
-  )
+  t.match(await broker.decide(pending.body.id, 'bob'), refused, 'or approved')
+  t.match(await broker.grant('bob', { ...wish, agent: 'orders-coder' }), refused, 'or granted')
   t.match(
     await broker.call('POST', `/v1/grants/${granted.body.grant_id}/revoke`, bob, { reason: 'r' }),
     { status: 200, body: { state: 'revoked' } },

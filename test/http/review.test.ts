@@ -25,7 +25,7 @@ async function withHistory(t: Test, options: TestBrokerOptions = {}) {
   const issued = await broker.call('POST', '/v1/credentials', agent, READ)
   await broker.call('POST', '/v1/credentials', agent, { ...READ, scopes: ['orders:purge'] })
   const wish = { environment: 'production', scopes: ['orders:write'], reason: 'order 7' }
-  const granted = await broker.call('POST', '/v1/grants', await broker.operatorToken('bob'), {
+  const granted = await broker.grant('bob', {
     agent: 'orders-coder',
     ...wish,
   })

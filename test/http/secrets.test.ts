@@ -41,9 +41,7 @@ t.test('nothing secret rests: not in logs, database, error bodies', async (t) =>
   await call('GET', `/${agent}`, agent)
   await call('POST', '/v1/credentials', agent, { ...READ, [agent]: 1 })
   const { body } = await call('POST', '/v1/grant-requests', agent, WRITE)
-  const { policy_digest, permissions_sha256 } = body
-  const decision = { decision: 'approve', policy_digest, permissions_sha256 }
-  await call('POST', `/v1/grant-requests/${body.id}/decisions`, bob, decision)
+  await broker.decide(body.id, 'bob', { comment: 'so be it' })
   await call('POST', '/v1/credentials', agent, WRITE)
   await call('GET', '/v1/events', carol)
   broker.localAws.faults.fail('access-denied')

@@ -98,9 +98,7 @@ t.test('a grant revoked while AWS is minting', async (t) => {
   const bob = await broker.operatorToken('bob')
   const wish = { environment: 'production', scopes: ['orders:write'], reason: 'a test' }
   const { body } = await broker.call('POST', '/v1/grant-requests', agent, { ...wish, uses: 5 })
-  const { policy_digest, permissions_sha256 } = body
-  const decision = { decision: 'approve', policy_digest, permissions_sha256 }
-  const granted = await broker.call('POST', `/v1/grant-requests/${body.id}/decisions`, bob, decision)
+  const granted = await broker.decide(body.id, 'bob')
   const slow = broker.localAws.faults.hold('after')
   const asked = broker.call('POST', '/v1/credentials', agent, wish)
   await slow.caught

@@ -64,12 +64,7 @@ t.test('parallel requests on a grant of one use make one session', async (t) => 
   const broker = await startTestBroker(t)
   const agent = await broker.agentToken('orders-coder')
   const asked = await broker.call('POST', '/v1/grant-requests', agent, WISH)
-  const { id, policy_digest, permissions_sha256 } = asked.body
-  await broker.call('POST', `/v1/grant-requests/${id}/decisions`, await broker.operatorToken('bob'), {
-    decision: 'approve',
-    policy_digest,
-    permissions_sha256,
-  })
+  await broker.decide(asked.body.id, 'bob')
 
   const answers = await Promise.all(
     // Different labels: none of them may be served from the live session of another.
@@ -95,15 +90,9 @@ t.test('a policy change makes a grant stale', async (t) => {
 
   const broker = await startTestBroker(t, { policies })
   const agent = await broker.agentToken('orders-coder')
-  const bob = await broker.operatorToken('bob')
   const approve = async (wish: object) => {
     const { body } = await broker.call('POST', '/v1/grant-requests', agent, wish)
-    const { policy_digest, permissions_sha256 } = body
-    return broker.call('POST', `/v1/grant-requests/${body.id}/decisions`, bob, {
-      decision: 'approve',
-      policy_digest,
-      permissions_sha256,
-    })
+    return broker.decide(body.id, 'bob')
   }
   t.match(await approve(WISH), { status: 200, body: { state: 'granted' } })
   const pending = await broker.call('POST', '/v1/grant-requests', agent, { ...WISH, reason: 'another' })
@@ -117,12 +106,7 @@ t.test('a policy change makes a grant stale', async (t) => {
     status: 403,
     body: { code: 'grant_stale' },
   })
-  const { policy_digest, permissions_sha256, id } = pending.body
-  const late = await broker.call('POST', `/v1/grant-requests/${id}/decisions`, bob, {
-    decision: 'approve',
-    policy_digest,
-    permissions_sha256,
-  })
+  const late = await broker.decide(pending.body.id, 'bob')
   t.match(
     late,
     { status: 403, body: { code: 'grant_stale' } },

@@ -17,6 +17,7 @@ const environment = (name: string, account: string, regions = ['eu-west-1']): En
   maxSessionSeconds: seconds,
   approvals: { write: 0, delete: 0 },
   allowDelete: true,
+  coolDownSeconds: 600,
 })
 
 const scope = (name: string, ...resources: string[]): Scope => ({
@@ -50,6 +51,7 @@ const policySet = (environments: Environment[], scopes: Scope[], agents: Agent[]
   webhooks: new Map(),
   agentsMatching: () => [],
   operatorsMatching: () => [],
+  operatorByName: () => undefined,
 })
 
 t.test('buckets are those that scopes name in full', (t) => {

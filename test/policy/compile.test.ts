@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
+import { approvals } from '../../server/decision/decide.js'
 import { compile } from '../../server/policy/compile.js'
 import { type Parsed, parseDocuments } from '../../server/policy/parse.js'
 import { compiled, filesOf, GOOD, ISSUER, identity } from './support.js'
@@ -12,6 +13,8 @@ t.test('what a document becomes', async (t) => {
     maxSessionSeconds: { read: 3600, write: 900 },
     approvals: { write: 1, delete: 2 },
     allowDelete: false,
+    coolDownSeconds: 600,
+    breakGlass: undefined,
   })
   t.match(set.environments.get('dev'), {
     maxSessionSeconds: { read: 14_400, write: 14_400 },
@@ -33,7 +36,47 @@ t.test('what a document becomes', async (t) => {
     algorithms: ['RS256'],
     human: { claim: 'actor', how: 'issuer-asserted' },
     maxTokenLifeSeconds: 900,
+    signIn: undefined,
   })
+})
+
+t.test('what the gate by humans is told', async (t) => {
+  const set = await compiled({
+    ...GOOD,
+    'prod.yaml': `${GOOD['prod.yaml']}cool_down: 2h\nbreak_glass: { operators: [bob] }\n`,
+    'write.yaml': `${GOOD['write.yaml']}approvals: 3\n`,
+    'staff.yaml': `${GOOD['staff.yaml']}sign_in: { client_id: writ }\n`,
+    'bob.yaml': `${GOOD['bob.yaml']}approves_scopes: [orders:*]\n`,
+    'more.yaml': `issuer: https://other.example.com
+for: operators
+audience: ${ISSUER}
+sign_in: { client_id: w, client_secret_file: /run/secrets/w, scopes: [openid, email, groups] }
+---
+operator: ada
+identity: { issuer: https://other.example.com, claims: { sub: ada } }
+roles: [admin]
+`,
+  })
+  const prod = set.environments.get('prod')
+  if (prod?.breakGlass === undefined) throw new Error('the set is incomplete')
+  const { operators, maxSeconds } = prod.breakGlass
+  t.equal(prod.coolDownSeconds, 7200)
+  t.equal(maxSeconds, 3600)
+  t.same([...operators], ['bob'])
+  t.throws(() => (operators as Set<string>).add('eve'), /immutable/)
+  t.equal(set.scopes.get('orders:write')?.approvals, 3)
+  t.notOk('approvals' in (set.scopes.get('orders:read') ?? {}))
+  t.same([...(set.operators.get('bob')?.approvesScopes?.get('prod') ?? [])], ['orders:*'])
+  t.same([...(set.operators.get('ada')?.roles ?? [])], ['admin'])
+  t.notOk('approvesScopes' in (set.operators.get('ada') ?? {}))
+  const of = (issuer: string) => set.issuers.find((one) => one.issuer === issuer && one.for === 'operators')
+  t.strictSame(of('https://login.example.com')?.signIn, { clientId: 'writ', scopes: ['openid'] })
+  t.strictSame(of('https://other.example.com')?.signIn, {
+    clientId: 'w',
+    clientSecretFile: '/run/secrets/w',
+    scopes: ['openid', 'email', 'groups'],
+  })
+  t.equal(set.operatorByName('ada'), set.operators.get('ada'))
 })
 
 t.test('a document may tighten, and the preset gives way to it', async (t) => {
@@ -61,6 +104,54 @@ t.test('a document may tighten, and the preset gives way to it', async (t) => {
     maxSessionSeconds: { read: 1200, write: 300 },
     network: { kind: 'cidrs', cidrs: ['2001:db8::/32', '203.0.113.0/24'] },
   })
+})
+
+t.test('no documents go below the floor of the tier', async () => {
+  const number = fc.option(fc.integer({ min: 0, max: 4 }), { nil: undefined, freq: 2 })
+  const line = (key: string, value: number | boolean | undefined) =>
+    value === undefined ? '' : `${key}: ${value}\n`
+  let loaded = 0
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom('production', 'production', 'production', 'staging', 'development', 'sandbox'),
+      fc.record({ write: number, delete: number }),
+      number,
+      fc.boolean(),
+      fc.subarray(['orders:read', 'orders:write', 'orders:purge'], { minLength: 1 }),
+      async (tier, numbers, demanded, promotion, wanted) => {
+        const inner = line('  write', numbers.write) + line('  delete', numbers.delete)
+        const result = await compile(
+          parseDocuments(
+            filesOf({
+              ...GOOD,
+              'here.yaml': `environment: here\ntier: ${tier}\naccount: "999988887777"\nregions: [eu-west-1]\n${inner === '' ? '' : `approvals:\n${inner}`}`,
+              'write.yaml': `${GOOD['write.yaml']}${line('approvals', demanded)}${line('promotion', promotion)}`,
+            }),
+          ),
+        )
+        if (!result.ok) return true
+        loaded++
+        const { environments, scopes } = result.policySet
+        const here = environments.get('here')
+        if (here === undefined) return false
+        const needed = approvals(
+          here,
+          wanted.flatMap((name) => scopes.get(name) ?? []),
+        )
+        const [writes, purges] = [wanted.includes('orders:write'), wanted.includes('orders:purge')]
+        const asked = tier === 'production' || tier === 'staging'
+        const floor =
+          tier === 'production'
+            ? Math.max(purges ? 2 : 0, writes || purges ? (numbers.write ?? 1) : 0)
+            : tier === 'staging' && writes && promotion
+              ? (numbers.write ?? 1)
+              : 0
+        return needed >= floor && (!asked || !writes || needed >= (demanded ?? 0)) && (asked || needed === 0)
+      },
+    ),
+    { numRuns: 150 },
+  )
+  if (loaded < 20) throw new Error(`only ${loaded} of these sets loaded`)
 })
 
 t.test('order, file names and comments say nothing', async () => {
@@ -97,6 +188,11 @@ t.test('any change of meaning is another digest', async (t) => {
     { 'coder.yaml': (GOOD['coder.yaml'] ?? '').replace('4711', '4712') },
     { 'bob.yaml': (GOOD['bob.yaml'] ?? '').replace('approves: [prod]', 'approves: [dev]') },
     { 'x.yaml': 'red_line: s3:DeleteObjectTagging\nbecause: tags decide\n' },
+    { 'write.yaml': `${GOOD['write.yaml']}approvals: 2\n` },
+    { 'prod.yaml': `${GOOD['prod.yaml']}break_glass: { operators: [bob] }\n` },
+    { 'prod.yaml': `${GOOD['prod.yaml']}cool_down: 11m\n` },
+    { 'bob.yaml': `${GOOD['bob.yaml']}approves_scopes: [orders:write]\n` },
+    { 'staff.yaml': `${GOOD['staff.yaml']}sign_in: { client_id: writ }\n` },
   ]
   const digests = new Set([digest])
   for (const change of changes) digests.add((await compiled({ ...GOOD, ...change })).digest)

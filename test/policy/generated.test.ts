@@ -55,6 +55,7 @@ t.test('the JSON Schema knows what the documents know', async (t) => {
     'agent',
     'issuer',
     'operator',
+    'operators',
     'red_line',
     'webhook',
   ])

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import {
+  claimHolds,
   claimText,
   identitiesOverlap,
   identityMatches,
@@ -43,6 +44,31 @@ t.test('matchers are literal', (t) => {
   t.end()
 })
 
+t.test('a list has what it has', (t) => {
+  const has: Matcher = { kind: 'has', value: 'a' }
+  const holds = (value: unknown) => claimHolds(has, { groups: value }, 'groups')
+  t.ok(holds(['a']))
+  t.ok(holds(['b', 'a']))
+  for (const value of [
+    [],
+    ['b'],
+    ['A'],
+    ['ab'],
+    [['a']],
+    ['a', 1],
+    ['a', null],
+    'a',
+    { a: 'a' },
+    null,
+    undefined,
+  ])
+    t.notOk(holds(value), JSON.stringify(value))
+  t.notOk(claimHolds(has, Object.create({ groups: ['a'] }), 'groups'), 'own properties only')
+  t.notOk(claimHolds(equals('a'), { groups: ['a'] }, 'groups'), 'a list is no text')
+  t.notOk(matcherHolds(has, 'a'), 'a text is no list')
+  t.end()
+})
+
 t.test('an identity matches when issuer and every matcher do', (t) => {
   const match = described({ repository_id: equals('4711'), ref: { kind: 'prefix', value: 'refs/heads/' } })
   t.ok(identityMatches(match, identity({ repository_id: '4711', ref: 'refs/heads/main' })))
@@ -61,6 +87,7 @@ const matcher: fc.Arbitrary<Matcher> = fc.oneof(
   value.map(equals),
   fc.uniqueArray(value, { minLength: 2, maxLength: 3 }).map((values): Matcher => ({ kind: 'in', values })),
   fc.constantFrom('a:', 'a:b:').map((text): Matcher => ({ kind: 'prefix', value: text })),
+  fc.constantFrom('a', 'b', 'a:b').map((text): Matcher => ({ kind: 'has', value: text })),
 )
 const match = fc
   .record({
@@ -72,7 +99,11 @@ const token = fc.record({
   issuer: fc.constantFrom('https://one.example', 'https://two.example'),
   claims: fc.dictionary(
     fc.constantFrom('sub', 'ref', 'env'),
-    fc.oneof(value, fc.constantFrom<unknown>(1, true, null, ['a'], { a: 1 })),
+    fc.oneof(
+      value,
+      fc.array(value, { maxLength: 3 }),
+      fc.constantFrom<unknown>(1, true, null, ['a'], ['a', 1], { a: 1 }),
+    ),
   ),
 })
 
@@ -110,6 +141,10 @@ t.test('two that a token can match both of overlap, and the other way round', (t
       const claims: Record<string, unknown> = {}
       for (const name of new Set([...a.claims.keys(), ...b.claims.keys()])) {
         const wanted = [a.claims.get(name), b.claims.get(name)].filter((one) => one !== undefined)
+        if (wanted.some((one) => one.kind === 'has')) {
+          claims[name] = wanted.flatMap((one) => (one.kind === 'has' ? [one.value] : []))
+          continue
+        }
         const texts = wanted.flatMap((one) => (one.kind === 'in' ? one.values : [one.value, `${one.value}x`]))
         claims[name] = texts.find((text) => wanted.every((one) => matcherHolds(one, text)))
       }
@@ -126,6 +161,8 @@ t.test('matchers that intersect', (t) => {
   t.notOk(matchersIntersect(equals('a'), equals('b')))
   t.ok(matchersIntersect({ kind: 'prefix', value: 'a:' }, { kind: 'prefix', value: 'a:b:' }))
   t.notOk(matchersIntersect({ kind: 'prefix', value: 'a:' }, { kind: 'prefix', value: 'b:' }))
+  t.ok(matchersIntersect({ kind: 'has', value: 'a' }, { kind: 'has', value: 'b' }), 'one list can have both')
+  t.notOk(matchersIntersect({ kind: 'has', value: 'a' }, equals('a')), 'no claim is a list and a text')
   t.end()
 })
 

@@ -4,13 +4,25 @@ import { ACTIONS } from './problem-cases/actions.js'
 import { action } from './problem-cases/case.js'
 import { DOCUMENTS } from './problem-cases/documents.js'
 import { FIELDS } from './problem-cases/fields.js'
+import { GATES } from './problem-cases/gates.js'
 import { IDENTITIES } from './problem-cases/identities.js'
+import { OPERATORS } from './problem-cases/operators.js'
 import { REFERENCES } from './problem-cases/references.js'
 import { RESOURCES } from './problem-cases/resources.js'
 import { WEBHOOKS } from './problem-cases/webhooks.js'
 import { problemsWith } from './support.js'
 
-const CASES = [...DOCUMENTS, ...FIELDS, ...REFERENCES, ...ACTIONS, ...RESOURCES, ...IDENTITIES, ...WEBHOOKS]
+const CASES = [
+  ...DOCUMENTS,
+  ...FIELDS,
+  ...REFERENCES,
+  ...ACTIONS,
+  ...RESOURCES,
+  ...IDENTITIES,
+  ...OPERATORS,
+  ...GATES,
+  ...WEBHOOKS,
+]
 
 t.test('the good set has no problems', async (t) => {
   t.same((await problemsWith({})).map(formatProblem), [])

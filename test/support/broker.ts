@@ -3,15 +3,18 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
+import type { Change, SoftwareKey } from '../../cli/software-key.js'
 import { type Broker, buildBroker, type Replacements } from '../../server/build.js'
 import { readConfig } from '../../server/config.js'
+import { asOwner } from '../../server/db/owner.js'
 import { type LocalTokenRequest, loadLocalIssuer } from '../../server/identity/local-issuer.js'
 import type { IssueDeps } from '../../server/issuance/issue.js'
 import { createLog } from '../../server/log.js'
 import { packageRoot } from '../../server/paths.js'
 import { bodyProblems } from './bodies.js'
 import { dump } from './dump.js'
-import { type TestDatabase, testDatabase } from './postgres.js'
+import { silent, type TestDatabase, testDatabase } from './postgres.js'
+import { enrolKey } from './signing.js'
 
 export interface Answer {
   readonly status: number
@@ -20,7 +23,7 @@ export interface Answer {
   readonly body: any
 }
 
-export interface TestBroker extends Broker {
+export interface TestBroker extends Omit<Broker, 'origin'> {
   readonly url: string
   readonly dataDir: string
   readonly sql: TestDatabase
@@ -30,6 +33,24 @@ export interface TestBroker extends Broker {
   readonly agentToken: (name: string, change?: Partial<LocalTokenRequest>) => Promise<string>
   readonly operatorToken: (name: string, change?: Partial<LocalTokenRequest>) => Promise<string>
   readonly call: (method: string, path: string, token?: string, body?: unknown) => Promise<Answer>
+  /** Where passkeys are bound to. */
+  readonly origin: string
+  /** A software passkey of the operator's, the same at every call. */
+  readonly enrol: (operator: string) => Promise<SoftwareKey>
+  /** A signed decision: what the broker answers to it, or to asking for what is to be signed. */
+  readonly decide: (requestId: string, operator: string, change?: DecideChange) => Promise<Answer>
+  /** A grant that nobody asked for, by `POST /v1/grants` and a signature. */
+  readonly grant: (operator: string, wish: object) => Promise<Answer>
+}
+
+export interface DecideChange {
+  readonly decision?: 'approve' | 'deny'
+  readonly comment?: string
+  readonly break_glass?: boolean
+  /** Of the operator, where not a usual one. */
+  readonly token?: string
+  /** What the key signs otherwise than honest ones do. */
+  readonly key?: Change
 }
 
 export interface TestBrokerOptions extends Pick<Replacements, 'issue' | 'policySet'> {
@@ -78,38 +99,64 @@ export async function startTestBroker(t: Test, options: TestBrokerOptions = {}):
     secrets.push(token.split('.')[2] ?? token)
     return token
   }
+  const operatorToken: TestBroker['operatorToken'] = (name, change) =>
+    sign({
+      subject: `operator:${name}`,
+      audience: 'https://writ.localhost/operators',
+      authTime: new Date(),
+      ...change,
+    })
+  const call: TestBroker['call'] = async (method, path, token, body) => {
+    const response = await fetch(`${url}${path}`, {
+      method,
+      headers: {
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    })
+    const text = await response.text()
+    if (response.status >= 400) errors.push(text)
+    return { status: response.status, headers: response.headers, body: bodyOf(response, text) }
+  }
+  const origin = url.replace('127.0.0.1', 'localhost')
+  const keys = new Map<string, Promise<SoftwareKey>>()
+  const enrol: TestBroker['enrol'] = (operator) => {
+    const key =
+      keys.get(operator) ??
+      asOwner(sql.ownerUrl, silent, (owner) =>
+        enrolKey(owner, broker.database, operator, { rpId: 'localhost', origin }),
+      )
+    keys.set(operator, key)
+    return key
+  }
+  const decide: TestBroker['decide'] = async (id, operator, change = {}) => {
+    const key = await enrol(operator)
+    const { key: altered, token = await operatorToken(operator), decision = 'approve', ...said } = change
+    const path = `/v1/grant-requests/${id}`
+    const asked = await call('POST', `${path}/challenge`, token, { decision, ...said })
+    if (asked.status !== 200) return asked
+    const { challenge, webauthn } = asked.body
+    const proof = key.sign(Buffer.from(webauthn.challenge, 'base64url'), altered)
+    return call('POST', `${path}/decisions`, token, { challenge, proof })
+  }
   return {
     ...broker,
     url,
+    origin,
     dataDir,
     sql,
     localAws,
     logged,
     agentToken: (name, change) =>
       sign({ subject: `agent:${name}`, audience: 'https://writ.localhost', ...change }),
-    operatorToken: (name, change) =>
-      sign({
-        subject: `operator:${name}`,
-        audience: 'https://writ.localhost/operators',
-        authTime: new Date(),
-        ...change,
-      }),
-    call: async (method, path, token, body) => {
-      const response = await fetch(`${url}${path}`, {
-        method,
-        headers: {
-          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      })
-      const text = await response.text()
-      if (response.status >= 400) errors.push(text)
-      return {
-        status: response.status,
-        headers: response.headers,
-        body: bodyOf(response, text),
-      }
+    operatorToken,
+    call,
+    enrol,
+    decide,
+    grant: async (operator, wish) => {
+      const opened = await call('POST', '/v1/grants', await operatorToken(operator), wish)
+      return opened.status === 202 ? decide(opened.body.request_id, operator) : opened
     },
   }
 }

@@ -61,25 +61,3 @@ export function requestArgument(change: Record<string, unknown> = {}): Record<st
     ...change,
   }
 }
-
-/** What `writ.decide_grant_request` takes. */
-export function decisionArgument(
-  requestId: string,
-  operator: string,
-  change: Record<string, unknown> = {},
-): Record<string, unknown> {
-  return {
-    request_id: requestId,
-    grant_id: newId(),
-    decision: 'approve',
-    comment: null,
-    operator,
-    operator_names: [operator],
-    operator_teams: [],
-    policy_digest: 'sha256:policy',
-    permissions_sha256: 'permissions',
-    proof_kind: 'fresh-token',
-    proof: { kind: 'fresh-token' },
-    ...change,
-  }
-}

@@ -20,6 +20,7 @@ export function environment(tier: Tier, change: Partial<Environment> = {}): Envi
     maxSessionSeconds: LONGEST,
     approvals: { write: tier === 'production' ? 1 : 0, delete: tier === 'production' ? 2 : 0 },
     allowDelete: false,
+    coolDownSeconds: 600,
     ...change,
   }
 }
@@ -80,6 +81,7 @@ export function policySet(
     webhooks: new Map(),
     agentsMatching: () => [agent],
     operatorsMatching: () => [],
+    operatorByName: () => undefined,
   }
 }
 
@@ -98,6 +100,7 @@ export function grantFact(change: Partial<GrantFact> = {}): GrantFact {
     notBefore: new Date(NOW.getTime() - 1000),
     expiresAt: new Date(NOW.getTime() + 3_600_000),
     maxSessionSeconds: 900,
+    approvals: { signed: 1, byToken: 0, breakGlass: false },
     ...change,
   }
 }

@@ -1,6 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import type { SoftwareKey } from '../../cli/software-key.js'
+import { challengeOf } from '../../server/audit/proofs/document.js'
 import type { TestIssuer } from '../support/issuer.js'
-import { createClient } from './http.js'
+import { type Sent as Answered, createClient } from './http.js'
 import type { Ledger } from './ledger.js'
 import { OPERATOR, OPERATOR_AUDIENCE } from './policies.js'
 import type { Random } from './random.js'
@@ -15,6 +17,11 @@ export interface Humans {
   readonly rest: () => Promise<void>
 }
 
+type Sent = Answered | 'unsent'
+
+const answered = (sent: Sent, status: number): sent is Exclude<Sent, string> =>
+  typeof sent !== 'string' && sent.status === status
+
 const REVOKED = 0.3
 const MOST_USES = 25
 
@@ -23,8 +30,9 @@ export function startHumans(options: {
   readonly issuer: TestIssuer
   readonly ledger: Ledger
   readonly random: Random
+  readonly key: SoftwareKey
 }): Humans {
-  const { replicas, issuer, ledger, random } = options
+  const { replicas, issuer, ledger, random, key } = options
   const client = createClient(6_000)
   const busy = new Map<string, Promise<void>>()
   const revoking = new Set<Promise<void>>()
@@ -36,14 +44,14 @@ export function startHumans(options: {
     const auth_time = Math.floor(now.getTime() / 1000)
     return issuer.sign(issuer.claims(now, { sub: `operator:${OPERATOR}`, aud: OPERATOR_AUDIENCE, auth_time }))
   }
-  const post = async (path: string, body: object) => {
+  const post = async (path: string, body: object): Promise<Sent> => {
     const url = random.pick(replicas).url()
     return url === undefined ? ('unsent' as const) : client.post(url, path, await token(), body)
   }
 
   async function grant(agent: string): Promise<void> {
     const uses = Math.ceil(random.between(0, MOST_USES))
-    const sent = await post('/v1/grants', {
+    const opened = await post('/v1/grants', {
       agent,
       environment: 'production',
       scopes: ['things:write'],
@@ -51,8 +59,9 @@ export function startHumans(options: {
       uses,
       valid_for: 3600,
     })
+    const sent = answered(opened, 202) ? await sign(String(opened.body.request_id)) : 'unsent'
     // Lost, it may exist all the same: whatever is used on it is held against the record's own limit.
-    if (sent === 'lost' || sent === 'unsent' || sent.status !== 201) {
+    if (!answered(sent, 200)) {
       await delay(100)
       return
     }
@@ -62,6 +71,14 @@ export function startHumans(options: {
       revoking.add(revocation)
       void revocation.finally(() => revoking.delete(revocation))
     }
+  }
+
+  async function sign(request: string): Promise<Sent> {
+    const path = `/v1/grant-requests/${request}`
+    const asked = await post(`${path}/challenge`, { decision: 'approve' })
+    if (!answered(asked, 200)) return 'unsent'
+    const { challenge, document } = asked.body as { challenge: string; document: string }
+    return post(`${path}/decisions`, { challenge, proof: key.sign(challengeOf(document)) })
   }
 
   async function revoke(id: string, afterMs: number): Promise<void> {

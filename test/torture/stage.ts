@@ -5,17 +5,20 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { type Child, startChild } from '../../bench/child.js'
 import { setOf } from '../../bench/policies.js'
+import type { SoftwareKey } from '../../cli/software-key.js'
 import { localRoles } from '../../local-aws/from-policy.js'
 import { generateSignerKey, parseSignerKey } from '../../server/audit/merkle/keys.js'
 import { migrate } from '../../server/db/migrate.js'
+import { asOwner } from '../../server/db/owner.js'
 import { createPool, type Database } from '../../server/db/pool.js'
 import { withDatabase } from '../../server/db/provision.js'
 import { loadPolicySet } from '../../server/policy/load.js'
 import { MIGRATIONS } from '../../server/wiring/database.js'
 import { startIssuer, type TestIssuer } from '../support/issuer.js'
 import { silent } from '../support/postgres.js'
+import { enrolKey } from '../support/signing.js'
 import type { AwsConfig } from './aws.js'
-import { AGENTS, writePolicies } from './policies.js'
+import { AGENTS, OPERATOR, writePolicies } from './policies.js'
 import { type Replica, startReplica } from './replica.js'
 import { startVictim, type Victim } from './server.js'
 
@@ -35,6 +38,8 @@ export interface Stage {
   readonly victim: Victim
   readonly replicas: readonly Replica[]
   readonly issuer: TestIssuer
+  /** Of the operator. */
+  readonly key: SoftwareKey
   readonly aws: Child<{ url: string }>
   /** Where the log is published. */
   readonly folder: string
@@ -64,6 +69,7 @@ export async function openStage(options: StageOptions): Promise<Stage> {
     closing.push(admin.end, broker.end)
     if (options.sabotage !== undefined) await admin.query(options.sabotage)
 
+    const key = await asOwner(victim.ownerUrl, silent, (owner) => enrolKey(owner, broker, OPERATOR))
     const issuer = await startIssuer()
     closing.push(issuer.close)
     const policies = join(victim.dataDir, 'policies')
@@ -95,6 +101,7 @@ export async function openStage(options: StageOptions): Promise<Stage> {
         env: {
           WRIT_MODE: 'production',
           WRIT_PORT: '0',
+          WRIT_PUBLIC_URL: 'https://writ.example.com',
           WRIT_POLICIES: policies,
           WRIT_LOG_DIR: folder,
           WRIT_LOG_KEY_FILE: keyFile,
@@ -115,7 +122,7 @@ export async function openStage(options: StageOptions): Promise<Stage> {
       }),
     ])
     const { verifierKey } = parseSignerKey(signerKey)
-    return { victim, replicas, issuer, aws, folder, verifierKey, admin, broker, errors, close }
+    return { victim, replicas, issuer, key, aws, folder, verifierKey, admin, broker, errors, close }
   } catch (error) {
     await close()
     throw error

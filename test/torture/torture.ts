@@ -47,9 +47,9 @@ export async function torture(options: TortureOptions): Promise<Report> {
   const watcher = watchPublished(stage.folder, stage.verifierKey)
   const stuck: string[] = []
   try {
-    const { replicas, issuer } = stage
+    const { replicas, issuer, key } = stage
     const tokens = await agentTokens(issuer, AGENT_AUDIENCE)
-    const humans = startHumans({ replicas, issuer, ledger, random: random.fork('humans') })
+    const humans = startHumans({ replicas, issuer, ledger, random: random.fork('humans'), key })
     const killer = startKiller(stage, options.violence, random.fork('killer'), options.say)
     const agents = startAgents({
       replicas,

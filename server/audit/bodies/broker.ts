@@ -1,11 +1,8 @@
 import { z } from 'zod'
 import {
-  agent,
   type BodyKind,
   body,
   count,
-  environment,
-  instant,
   issuer,
   operator,
   policyDigest,
@@ -21,34 +18,6 @@ export const BROKER_BODIES: Readonly<Record<string, BodyKind>> = {
     describe: 'A valid token that is no agent, or more than one',
     body: body('identity.refused', { code: text, request: requestKey, issuer, path: z.string() }),
     personal: caller,
-  },
-  'operator.signed_in': {
-    describe: "An operator's token is used for the first time, as seen by one replica",
-    body: body('operator.signed_in', {
-      operator,
-      request: requestKey,
-      issuer,
-      issued_at: instant,
-      expires_at: instant,
-      authenticated_at: instant.optional(),
-    }),
-    personal: caller,
-  },
-  'operator.refused': {
-    describe: 'An operator, or who would be one, tried what they may not',
-    body: body('operator.refused', {
-      operator: operator.optional(),
-      agent: agent.optional(),
-      environment: environment.optional(),
-      request_id: recordId.optional(),
-      code: text,
-      issuer,
-      request: requestKey.optional(),
-      path: z.string().optional(),
-      decision: z.enum(['approve', 'deny']).optional(),
-      detail: text.optional(),
-    }),
-    personal: z.strictObject({ subject: text, source_ip: text.optional() }),
   },
   'broker.started': {
     describe: 'A replica began to serve',

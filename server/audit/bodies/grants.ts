@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { passkeyProof, sshProof } from '../proofs/schema.js'
 import {
   agent,
   type BodyKind,
@@ -29,12 +30,24 @@ const proof = z.discriminatedUnion('kind', [
     authenticated_at: instant,
     issued_at: instant,
   }),
+  passkeyProof,
+  sshProof,
 ])
 
-const decision = (kind: string, describe: string): BodyKind => ({
+const proofKind = z.enum(['fresh-token', 'passkey', 'ssh-sk'])
+const onlyWhereSo = z.literal(true).optional()
+
+const decision = (kind: string, describe: string, more: z.ZodRawShape = {}): BodyKind => ({
   describe,
-  body: body(kind, { ...about, operator, ...pins, proof_kind: z.enum(['fresh-token']), proof }),
-  personal: z.strictObject({ comment: text }),
+  body: body(kind, { ...about, operator, ...pins, proof_kind: proofKind, proof, ...more }),
+  personal: z.strictObject({
+    comment: text,
+    comment_salt: z
+      .string()
+      .regex(/^([0-9a-f]{2}){16,64}$/)
+      .optional()
+      .describe('of the hash that the signed document has of it'),
+  }),
 })
 
 export const GRANT_BODIES: Readonly<Record<string, BodyKind>> = {
@@ -56,6 +69,11 @@ export const GRANT_BODIES: Readonly<Record<string, BodyKind>> = {
       approvals_needed: count,
       requested_by: text.describe('`agent:NAME` or `operator:NAME`'),
       barred_teams: names.describe('teams whose members may not approve'),
+      destroys: z.boolean().optional().describe('whether a scope of it deletes'),
+      signature_required: z
+        .boolean()
+        .optional()
+        .describe('whether only signed decisions count; absent before there were any'),
     }),
     personal: z.strictObject({
       human: text.optional(),
@@ -65,7 +83,9 @@ export const GRANT_BODIES: Readonly<Record<string, BodyKind>> = {
       barred_humans: names.optional().describe('humans who may not approve'),
     }),
   },
-  'grant_request.approved': decision('grant_request.approved', 'One human allows it'),
+  'grant_request.approved': decision('grant_request.approved', 'One human allows it', {
+    break_glass: onlyWhereSo.describe('alone, in an emergency, whatever number it takes otherwise'),
+  }),
   'grant_request.denied': decision('grant_request.denied', 'One human refuses it, which ends the request'),
   'grant_request.withdrawn': {
     describe: 'Taken back by whoever asked, or by an operator',
@@ -99,7 +119,18 @@ export const GRANT_BODIES: Readonly<Record<string, BodyKind>> = {
       expires_at: instant,
       max_session_seconds: count,
       approved_by: names,
+      break_glass: onlyWhereSo.describe('made by one human alone; somebody else has to review it'),
     }),
+  },
+  'grant.reviewed': {
+    describe: 'Somebody else looked at a grant that was made by breaking the glass',
+    body: body('grant.reviewed', {
+      ...about,
+      grant_id,
+      operator,
+      verdict: z.enum(['justified', 'not-justified']),
+    }),
+    personal: z.strictObject({ comment: text }),
   },
   'grant.revoked': {
     describe: 'No session is issued or delivered on it from here on',

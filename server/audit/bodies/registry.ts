@@ -2,6 +2,7 @@ import { BROKER_BODIES } from './broker.js'
 import type { BodyKind } from './common.js'
 import { GRANT_BODIES } from './grants.js'
 import { ISSUANCE_BODIES } from './issuance.js'
+import { OPERATOR_BODIES } from './operators.js'
 
 /**
  * Every kind of entry of version 2. docs/log-entries.md is made from these, and every entry that a test records
@@ -10,6 +11,7 @@ import { ISSUANCE_BODIES } from './issuance.js'
 export const BODIES: Readonly<Record<string, BodyKind>> = {
   ...ISSUANCE_BODIES,
   ...GRANT_BODIES,
+  ...OPERATOR_BODIES,
   ...BROKER_BODIES,
 }
 

@@ -15,6 +15,9 @@ const of =
 /** Of version 1 it lies in the body itself. */
 const personal = (field: string) => (event: ExportedEvent) => text((event.personal ?? event.body)[field])
 
+const signedWith = (proof: unknown): unknown =>
+  typeof proof === 'object' && proof !== null && 'key_id' in proof ? proof.key_id : null
+
 /** In this order for good: new columns come last. Several scopes or names are separated by spaces. */
 export const EVENT_COLUMNS: readonly Column<ExportedEvent>[] = [
   ['index', ({ index }) => index],
@@ -43,6 +46,10 @@ export const EVENT_COLUMNS: readonly Column<ExportedEvent>[] = [
   ['reason', personal('reason')],
   ['ticket', personal('ticket')],
   ['comment', personal('comment')],
+  ['proof', of('proof_kind')],
+  ['key', ({ body }) => text(body.key_id ?? signedWith(body.proof))],
+  ['key_of', of('of')],
+  ['break_glass', ({ body }) => (body.break_glass === true ? 'true' : null)],
 ]
 
 export const ISSUANCE_COLUMNS: readonly Column<ExportedIssuance>[] = [

@@ -28,7 +28,8 @@ export const PROOF_ERRORS = {
   proof_version: 'a proof document is of a version that this verifier does not know',
   proof_malformed: 'a proof document is not in its one valid form',
   export_malformed: 'a line of an export is not a complete entry',
-  authority_missing: 'an entry stands on a decision, grant or issuance that the log does not show',
+  authority_missing:
+    'an entry stands on a decision, key, grant or issuance that the log does not show, or on a signature that does not hold',
   personal_mismatch: 'the personal part beside an entry is not the one that was recorded',
 } as const
 

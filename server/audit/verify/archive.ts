@@ -10,7 +10,7 @@ import { ProofError } from '../merkle/error.js'
 import { parseBase64 } from '../merkle/hash.js'
 import type { VerifierKey } from '../merkle/keys.js'
 import { type ReadFile, readTile, TILE_WIDTH, tileAt, tileHashes } from '../merkle/tiles.js'
-import { checkBeside, checkPublished, readLine } from './export.js'
+import { checkPublished, readLine } from './export.js'
 import { type OnEntry, Walk } from './walk.js'
 
 const count = z
@@ -98,7 +98,7 @@ export async function verifyArchive(
         published = (await readTile(options.tiles, tileAt(0, index, head.size))).data
       checkPublished(index, leaf, published)
     }
-    checkBeside(walk.next(body, { hashes: leaf, at: 0 }), beside)
+    walk.next(body, { hashes: leaf, at: 0 }, undefined, beside)
   }
   if (walk.size < to) {
     const detail = `The archive ends before entry ${walk.size}; it is to have all up to ${to - 1}.`

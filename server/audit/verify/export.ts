@@ -4,9 +4,8 @@ import { HASH_BYTES, MAX_BODY_BYTES, parseBase64 } from '../merkle/hash.js'
 import type { VerifierKey } from '../merkle/keys.js'
 import { type ReadFile, readTile, TILE_WIDTH, tileAt } from '../merkle/tiles.js'
 import { commitment } from '../personal.js'
-import type { LogEntry } from './entry.js'
 import type { Verified } from './tiles.js'
-import { type OnEntry, Walk } from './walk.js'
+import { type Beside, type OnEntry, Walk } from './walk.js'
 
 export interface VerifyExportOptions {
   readonly origin?: string | undefined
@@ -43,7 +42,7 @@ export async function verifyExport(
   for await (const line of lines) {
     const index = walk.size
     const { body, leaf, beside } = readLine(line, index)
-    checkBeside(walk.next(body, { hashes: leaf, at: 0 }), beside)
+    walk.next(body, { hashes: leaf, at: 0 }, undefined, beside)
     if (options.tiles !== undefined && index < head.size) {
       if (published === undefined || index % TILE_WIDTH === 0)
         published = (await readTile(options.tiles, tileAt(0, index, head.size))).data
@@ -66,19 +65,10 @@ export function checkPublished(index: number, leaf: Buffer, tile: Buffer): void 
   throw new ProofError('entry_mismatch', `Entry ${index} is not what was published.`, { index })
 }
 
-/** Throws `personal_mismatch` unless what lies beside an entry is what its body names. */
-export function checkBeside(entry: LogEntry, beside: string | undefined): void {
-  if (beside === undefined || beside === entry.personal) return
-  const { index } = entry
-  const detail = `What lies beside entry ${index} is not what was recorded.`
-  throw new ProofError('personal_mismatch', detail, { index })
-}
-
 export interface Line {
   readonly body: Buffer
   readonly leaf: Buffer
-  /** The hash that the body must name, when the line has the personal part. */
-  readonly beside?: string
+  readonly beside?: Beside
 }
 
 /** The line of an entry at its index. Throws `ProofError`. */
@@ -104,7 +94,8 @@ export function readLine(line: string, index: number): Line {
   if (typeof personal !== 'string' || typeof salt !== 'string' || !/^[0-9a-f]{32}$/.test(salt)) {
     throw new ProofError('export_malformed', `The personal part of entry ${index} is not whole.`, { index })
   }
-  return { body, leaf, beside: commitment(Buffer.from(salt, 'hex'), Buffer.from(personal)).toString('hex') }
+  const hash = commitment(Buffer.from(salt, 'hex'), Buffer.from(personal)).toString('hex')
+  return { body, leaf, beside: { text: personal, hash } }
 }
 
 function parse(line: string): Readonly<Record<string, unknown>> {

@@ -5,8 +5,17 @@ import { HASH_BYTES, leafHash } from '../merkle/hash.js'
 import { verifyConsistency } from '../merkle/proof.js'
 import { type LogEntry, readEntry } from './entry.js'
 
-/** Called for each entry once it is checked; may throw `ProofError` about what is in it. */
-export type OnEntry = (entry: LogEntry) => void
+/**
+ * Called for each entry once it is checked, with its leaf hash and, where it lies beside, the personal part; may throw
+ * `ProofError` about what is in it.
+ */
+export type OnEntry = (entry: LogEntry, leaf: Buffer, personal: string | undefined) => void
+
+/** The personal part beside an entry: its text, and the hash that the body must name. */
+export interface Beside {
+  readonly text: string
+  readonly hash: string
+}
 
 /**
  * Goes through a log from its first entry on, or from the subtrees of those before on, and knows up to where signed
@@ -30,7 +39,12 @@ export class Walk {
   }
 
   /** `published` holds the hash that the leaf must have, at position `at`. */
-  next(body: Buffer, published?: { hashes: Buffer; at: number }, onNode?: OnNode): LogEntry {
+  next(
+    body: Buffer,
+    published?: { hashes: Buffer; at: number },
+    onNode?: OnNode,
+    beside?: Beside | undefined,
+  ): LogEntry {
     const index = this.#range.size
     const leaf = leafHash(body)
     if (published !== undefined) {
@@ -42,7 +56,12 @@ export class Walk {
     const entry = readEntry(body, index, this.#lastAt)
     this.#lastAt = entry.at
     this.#range.append(leaf, onNode)
-    this.#onEntry?.(entry)
+    // Before anybody looks into it.
+    if (beside !== undefined && beside.hash !== entry.personal) {
+      const detail = `What lies beside entry ${index} is not what was recorded.`
+      throw new ProofError('personal_mismatch', detail, { index })
+    }
+    this.#onEntry?.(entry, leaf, beside?.text)
     return entry
   }
 

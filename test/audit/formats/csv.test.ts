@@ -72,7 +72,7 @@ t.test('no text begins a formula', async (t) => {
 t.test('the columns are these, in this order', async (t) => {
   t.strictSame(
     EVENT_COLUMNS.map(([name]) => name).join(),
-    'index,at,kind,agent,environment,tier,operator,issuance,grant,request,code,detail,role,scopes,access_key_id,expires_at,repeats,leaf_hash,personal_data,human,human_how,subject,source_ip,reason,ticket,comment',
+    'index,at,kind,agent,environment,tier,operator,issuance,grant,request,code,detail,role,scopes,access_key_id,expires_at,repeats,leaf_hash,personal_data,human,human_how,subject,source_ip,reason,ticket,comment,proof,key,key_of,break_glass',
   )
   t.strictSame(
     ISSUANCE_COLUMNS.map(([name]) => name).join(),

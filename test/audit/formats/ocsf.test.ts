@@ -80,6 +80,22 @@ t.test('what an event says', async (t) => {
     user: { name: 'carol' },
     status_id: 1,
   })
+  t.match(ocsfOf(sample('operator.signed_in', { method: 'passkey', issuer: undefined }), undefined), {
+    auth_protocol: 'WebAuthn',
+    auth_protocol_id: 99,
+  })
+  t.match(ocsfOf(sample('operator.session_ended'), undefined), { type_uid: 300202, user: { name: 'carol' } })
+  t.match(ocsfOf(sample('operator.code_issued'), undefined), { actor: { user: { name: 'owner' } } })
+  t.match(ocsfOf(sample('operator.key_added'), undefined), {
+    type_uid: 300401,
+    actor: { user: { name: 'bob' } },
+    entity: { uid: 'AAAAAAAAAAAAAAAAAAAAAA', type: 'Operator Key' },
+    unmapped: { of: 'carol' },
+  })
+  t.match(ocsfOf(sample('grant_request.approved'), undefined), { severity: 'High' })
+  t.match(ocsfOf(sample('grant_request.approved', { break_glass: undefined }), undefined), {
+    severity: 'Informational',
+  })
   t.match(ocsfOf(sample('operator.refused', { request_id: undefined }), undefined), {
     class_uid: 3002,
     status_id: 2,

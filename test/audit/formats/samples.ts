@@ -30,6 +30,24 @@ const decision = {
   proof: { kind: 'fresh-token', issuer, subject: 'operator:bob', authenticated_at: LATER, issued_at: LATER },
 }
 
+const passkey = {
+  kind: 'passkey',
+  document: '{"type":"writ.decision.v1"}',
+  key_id: 'AAAAAAAAAAAAAAAAAAAAAA',
+  public_key: 'pQECAyYg',
+  client_data: 'eyJ0eXBl',
+  authenticator_data: 'SZYN5Yg',
+  signature: 'MEUCIQ',
+}
+const ssh = {
+  kind: 'ssh-sk',
+  document: '{"type":"writ.vouch.v1"}',
+  key_id: `SHA256:${'A'.repeat(43)}`,
+  public_key: 'sk-ssh-ed25519@openssh.com AAAA',
+  signature: 'U1NIU0lH',
+}
+const key = { key_id: passkey.key_id, key_kind: 'passkey', label: 'phone' }
+
 /** Body and personal part of one entry of each kind, with all that it can say. */
 const SAID: Readonly<Record<string, readonly [body: object, personal?: object]>> = {
   'issuance.intended': [
@@ -86,6 +104,26 @@ const SAID: Readonly<Record<string, readonly [body: object, personal?: object]>>
     { operator: 'carol', request: 'req-5', issuer, issued_at: AT, expires_at: LATER, authenticated_at: AT },
     caller,
   ],
+  'operator.session_ended': [
+    { operator: 'carol', session: '0123456789ae', why: 'ended_by_admin', by: 'ada' },
+  ],
+  'operator.code_issued': [{ operator: 'carol', by: 'owner', expires_at: LATER }],
+  'operator.key_proposed': [{ operator: 'carol', proposal: '0123456789af', ...key }, caller],
+  'operator.key_added': [
+    {
+      operator: 'bob',
+      of: 'carol',
+      ...key,
+      public_key: 'pQECAyYg',
+      aaguid: '00000000-0000-0000-0000-000000000000',
+      by: 'vouch',
+      proposal: '0123456789af',
+      proof_kind: 'ssh-sk',
+      proof: ssh,
+    },
+    { source_ip: '192.0.2.9' },
+  ],
+  'operator.key_removed': [{ operator: 'ada', of: 'carol', key_id: passkey.key_id }, caller],
   'operator.refused': [
     { ...request, operator: 'bob', code: 'approver_is_owner', issuer, decision: 'approve', detail: 'No.' },
     { subject: 'operator:bob' },
@@ -127,6 +165,8 @@ const SAID: Readonly<Record<string, readonly [body: object, personal?: object]>>
       approvals_needed: 1,
       requested_by: 'agent:orders-coder',
       barred_teams: ['orders'],
+      destroys: false,
+      signature_required: true,
     },
     {
       human: asking.human,
@@ -135,7 +175,10 @@ const SAID: Readonly<Record<string, readonly [body: object, personal?: object]>>
       barred_humans: [asking.human],
     },
   ],
-  'grant_request.approved': [decision, { comment: 'fine by me' }],
+  'grant_request.approved': [
+    { ...decision, proof_kind: 'passkey', proof: passkey, break_glass: true },
+    { comment: 'fine by me', comment_salt: 'a'.repeat(32) },
+  ],
   'grant_request.denied': [decision, { comment: 'not today' }],
   'grant_request.withdrawn': [{ ...request, by: 'agent:orders-coder' }],
   'grant_request.expired': [request],
@@ -153,6 +196,10 @@ const SAID: Readonly<Record<string, readonly [body: object, personal?: object]>>
       max_session_seconds: 900,
       approved_by: ['bob'],
     },
+  ],
+  'grant.reviewed': [
+    { ...request, grant_id: '0123456789ad', operator: 'carol', verdict: 'justified' },
+    { comment: 'the shop was down' },
   ],
   'grant.revoked': [
     { ...request, grant_id: '0123456789ad', operator: 'bob', uses: 1 },

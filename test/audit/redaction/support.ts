@@ -50,18 +50,9 @@ export async function aDay(t: Test, broker: TestBroker, human: string, words: st
   await call('POST', '/v1/credentials', agent, read, 200)
   await call('POST', '/v1/credentials', agent, write, 403)
   const asked = await call('POST', '/v1/grant-requests', agent, { ...write, uses: 2 }, 202)
-  const { grant_id: grant } = await call(
-    'POST',
-    `/v1/grant-requests/${asked.id}/decisions`,
-    bob,
-    {
-      decision: 'approve',
-      comment: `${words} may`,
-      policy_digest: asked.policy_digest,
-      permissions_sha256: asked.permissions_sha256,
-    },
-    200,
-  )
+  const decided = await broker.decide(asked.id, 'bob', { comment: `${words} may` })
+  t.equal(decided.status, 200, JSON.stringify(decided.body))
+  const { grant_id: grant } = decided.body
   const two = await call('POST', '/v1/credentials', agent, write, 200)
   await call('POST', `/v1/grants/${grant}/revoke`, bob, { reason: `${words} has enough` }, 200)
   return {

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import type { AppendItem } from '../../../server/audit/items.js'
 import { newId } from '../../../server/issuance/id.js'
-import { decisionArgument, intentItem, requestArgument } from '../../support/items.js'
+import { intentItem, requestArgument } from '../../support/items.js'
 import type { Ledger } from '../../support/ledger.js'
 
 const account = (environment: string) => (environment === 'production' ? '111122223333' : '444455556666')
@@ -139,9 +139,7 @@ export async function play(ledger: Ledger, history: readonly Happening[]): Promi
         limit_pending: false,
       })
       await ledger.broker.query('SELECT writ.open_grant_request($1::jsonb)', [JSON.stringify(request)])
-      const decision = decisionArgument(String(request.id), 'bob', {
-        decision: pick % 2 === 0 ? 'approve' : 'deny',
-      })
+      const decision = await ledger.sign(request, 'bob', { decision: pick % 2 === 0 ? 'approve' : 'deny' })
       await ledger.broker.query('SELECT writ.decide_grant_request($1::jsonb)', [JSON.stringify(decision)])
     }
   }

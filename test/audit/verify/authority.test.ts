@@ -13,8 +13,14 @@ const PINS = {
   permissions_sha256: 'permissions',
 }
 
+interface Recorded {
+  readonly entry: LogEntry
+  readonly leaf: Buffer
+  readonly personal: string | undefined
+}
+
 /** As the database recorded it: a grant for two uses, both used, one delivered again, revoked; and reading. */
-async function history(t: Test): Promise<readonly LogEntry[]> {
+async function history(t: Test): Promise<readonly Recorded[]> {
   const { append, grant, broker } = await testLedger(t)
   const grant_id = await grant({ max_uses: 2 })
   const issued = (issuance_id: string, n: number) =>
@@ -35,15 +41,37 @@ async function history(t: Test): Promise<readonly LogEntry[]> {
   const reading = { ...about, role_arn: READ_ROLE }
   await append(intentItem({ issuance_id: read, role_arn: READ_ROLE, payload: reading }))
   await append({ op: 'outcome', issuance_id: read, state: 'failed', error_code: 'aws_denied' })
-  const rows = await broker.query<{ body: string; not_after: Date | null }>(
-    `SELECT convert_from(body, 'UTF8') AS body, not_after FROM writ.entry e
-     LEFT JOIN writ.intent i ON i.entry_idx = e.idx ORDER BY idx`,
+  const rows = await broker.query<{
+    body: string
+    leaf: Buffer
+    personal: string | null
+    not_after: Date | null
+  }>(
+    `SELECT convert_from(body, 'UTF8') AS body, leaf_hash AS leaf, convert_from(personal, 'UTF8') AS personal, not_after
+     FROM writ.entry e LEFT JOIN writ.intent i ON i.entry_idx = e.idx ORDER BY idx`,
   )
-  return rows.map(({ body, not_after }) => ({
-    ...JSON.parse(body),
-    ...(not_after === null ? {} : { not_after: not_after.toISOString() }),
+  return rows.map(({ body, leaf, personal, not_after }) => ({
+    entry: {
+      ...JSON.parse(body),
+      ...(not_after === null ? {} : { not_after: not_after.toISOString() }),
+    },
+    leaf,
+    personal: personal ?? undefined,
   }))
 }
+
+/** The same as a log from before there were keys: a token was enough, and what it proved is in the entry. */
+const before = (recorded: readonly Recorded[]): readonly LogEntry[] =>
+  recorded
+    .map(({ entry }) => entry)
+    .filter(({ kind }) => !kind.startsWith('operator.'))
+    .map(({ signature_required, destroys, ...entry }) =>
+      entry.kind === 'grant_request.approved'
+        ? { ...entry, proof_kind: 'fresh-token', proof: { kind: 'fresh-token' } }
+        : entry,
+    ) as LogEntry[]
+
+const LEAF = Buffer.alloc(32)
 
 const ORDER = [
   'grant_request.opened',
@@ -61,21 +89,45 @@ const ORDER = [
 const [OPENED, APPROVED, CREATED, FIRST, ISSUED, DELIVERED, SECOND, , REVOKED, READING, FAILED] = ORDER.keys()
 
 t.test('a log gives the authority of everything in it', async (t) => {
-  const sound = await history(t)
+  const recorded = await history(t)
+  const signed = new Authority()
+  for (const { entry, leaf, personal } of recorded) signed.onEntry(entry, leaf, personal)
+  t.strictSame(signed.counts(), {
+    grants: 1,
+    sessions_on_grants: 2,
+    keys: 1,
+    decisions_signed: 1,
+    decisions_by_token: 0,
+    decisions_before_signatures: 0,
+  })
+  const rewritten = new Authority()
+  t.throws(
+    () => {
+      for (const { entry, personal } of recorded) rewritten.onEntry(entry, LEAF, personal)
+    },
+    { code: 'authority_missing', message: /grant_request.approved, is signed for another request/ },
+  )
+
+  const sound = before(recorded)
   t.strictSame(
     sound.map(({ kind }) => kind),
     ORDER,
   )
   const authority = new Authority()
-  for (const entry of sound) authority.onEntry(entry)
-  t.strictSame(authority.counts(), { grants: 1, sessions_on_grants: 2 })
+  for (const entry of sound) authority.onEntry(entry, LEAF, undefined)
+  t.match(authority.counts(), {
+    grants: 1,
+    sessions_on_grants: 2,
+    decisions_signed: 0,
+    decisions_before_signatures: 1,
+  })
 
   /** Where a changed history is refused; undefined when it passes. */
   const refused = (entries: readonly LogEntry[]): string | undefined => {
     const authority = new Authority()
     for (const entry of entries) {
       try {
-        authority.onEntry(entry)
+        authority.onEntry(entry, LEAF, undefined)
       } catch (error) {
         if (!(error instanceof ProofError) || error.code !== 'authority_missing') throw error
         t.equal(error.index, entry.index)
@@ -152,8 +204,8 @@ t.test('a log gives the authority of everything in it', async (t) => {
   for (const [name, entries, kind] of attacks) t.equal(refused(entries), kind, name)
   for (const end of ['denied', 'withdrawn', 'expired']) {
     const closed = { ...sound[1], kind: `grant_request.${end}` } as LogEntry
-    const before = [...sound.slice(0, 1), closed, ...sound.slice(1)]
-    t.equal(refused(before), 'grant_request.approved', `approved after it was ${end}`)
+    const earlier = [...sound.slice(0, 1), closed, ...sound.slice(1)]
+    t.equal(refused(earlier), 'grant_request.approved', `approved after it was ${end}`)
     const after = [...sound.slice(0, 2), closed, ...sound.slice(2)]
     t.equal(refused(after), 'grant.created', `granted after it was ${end}`)
     t.equal(refused([closed]), closed.kind, `${end}, and never opened`)
@@ -168,6 +220,7 @@ t.test('a log gives the authority of everything in it', async (t) => {
 
 t.test('memory holds what is alive', async (t) => {
   const authority = new Authority()
+  const see = (entry: LogEntry) => authority.onEntry(entry, LEAF, undefined)
   const entry = (index: number, kind: string, change: object): LogEntry => ({
     v: 2,
     index,
@@ -176,14 +229,14 @@ t.test('memory holds what is alive', async (t) => {
     ...change,
   })
   const open = { issuance_id: 'open', not_after: '2026-01-01T00:10:00.000Z', sensitivity: 'read' }
-  authority.onEntry(entry(0, 'issuance.intended', open))
+  see(entry(0, 'issuance.intended', open))
   for (let i = 1; i < 120_001; i += 2) {
     const not_after = new Date(Date.UTC(2026, 0, 1) + i * 1000 + 900_000).toISOString()
-    authority.onEntry(entry(i, 'issuance.intended', { issuance_id: `i${i}`, not_after, sensitivity: 'read' }))
-    authority.onEntry(entry(i + 1, 'issuance.issued', { issuance_id: `i${i}` }))
+    see(entry(i, 'issuance.intended', { issuance_id: `i${i}`, not_after, sensitivity: 'read' }))
+    see(entry(i + 1, 'issuance.issued', { issuance_id: `i${i}` }))
   }
-  t.throws(() => authority.onEntry(entry(120_001, 'issuance.delivered', { issuance_id: 'i1' })), {
+  t.throws(() => see(entry(120_001, 'issuance.delivered', { issuance_id: 'i1' })), {
     code: 'authority_missing',
   })
-  t.doesNotThrow(() => authority.onEntry(entry(120_002, 'issuance.abandoned', { issuance_id: 'open' })))
+  t.doesNotThrow(() => see(entry(120_002, 'issuance.abandoned', { issuance_id: 'open' })))
 })

@@ -34,17 +34,23 @@ const KINDS: Readonly<Record<string, Mapping>> = {
   'issuance.abandoned': (said) => session(said, 'unknown', 'Medium'),
   'issuance.delivered': (said) => session(said, 'success', 'Informational', 'Deliver Again'),
   'issuance.denied': (said) => session(said, 'failure', 'Low'),
-  'grant.created': (said) => access(said, 'Assign Privileges'),
+  'grant.created': (said) => access(said, 'Assign Privileges', loudly(said)),
   'grant.revoked': (said) => access(said, 'Revoke Privileges'),
+  'grant.reviewed': (said) => entity(said, 'Review', grant(said)),
   'identity.refused': (said) => logon(said, 'failure', 'Low'),
   'operator.signed_in': (said) => logon(said, 'success', 'Informational'),
+  'operator.session_ended': (said) => logon(said, 'success', 'Informational', 'Logoff'),
+  'operator.code_issued': (said) => entity(said, 'Create', ENROLMENT_CODE, 'success', 'Medium'),
+  'operator.key_proposed': (said) => entity(said, 'Propose', operatorKey(said)),
+  'operator.key_added': (said) => entity(said, 'Create', operatorKey(said), 'success', 'Medium'),
+  'operator.key_removed': (said) => entity(said, 'Delete', operatorKey(said), 'success', 'Medium'),
   'operator.refused': (said) =>
     said.text('request_id') === undefined
       ? logon(said, 'failure', 'Medium')
       : entity(said, 'Decide', grantRequest(said), 'failure', 'Medium'),
   'grant_request.opened': (said) => entity(said, 'Create', grantRequest(said)),
   'grant_request.refused': (said) => entity(said, 'Create', grantRequest(said), 'failure', 'Low'),
-  'grant_request.approved': (said) => entity(said, 'Approve', grantRequest(said)),
+  'grant_request.approved': (said) => entity(said, 'Approve', grantRequest(said), 'success', loudly(said)),
   'grant_request.denied': (said) => entity(said, 'Deny', grantRequest(said)),
   'grant_request.withdrawn': (said) => entity(said, 'Withdraw', grantRequest(said)),
   'grant_request.expired': (said) => entity(said, 'Expire', grantRequest(said)),
@@ -58,6 +64,9 @@ const KINDS: Readonly<Record<string, Mapping>> = {
   'log.archived': (said) => entity(said, 'Move', LOG),
   'log.origin_started': (said) => entity(said, 'Create', LOG, 'success', 'High'),
 }
+
+/** One human alone, in an emergency. */
+const loudly = ({ event }: Said): Severity => (event.body.break_glass === true ? 'High' : 'Informational')
 
 /** Authorize Session: scopes for a session, asked for, given, or refused. */
 function session(said: Said, went: Went, severity: Severity, other?: string): OcsfEvent | undefined {
@@ -91,7 +100,11 @@ function session(said: Said, went: Went, severity: Severity, other?: string): Oc
 }
 
 /** User Access Management: a grant to an agent, and its end. */
-function access(said: Said, activity: 'Assign Privileges' | 'Revoke Privileges'): OcsfEvent | undefined {
+function access(
+  said: Said,
+  activity: 'Assign Privileges' | 'Revoke Privileges',
+  severity: Severity = 'Informational',
+): OcsfEvent | undefined {
   if (said.scopes.length === 0) return undefined
   const assigned = activity === 'Assign Privileges'
   const { approved_by } = said.event.body
@@ -102,7 +115,7 @@ function access(said: Said, activity: 'Assign Privileges' | 'Revoke Privileges')
       ? { user: person(approver) }
       : actingOperator(said)
   return {
-    ...commonOf(said, 'Informational'),
+    ...commonOf(said, severity),
     ...iamOf(said, 'success', actor),
     class_uid: 3005,
     class_name: 'User Access Management',
@@ -115,8 +128,15 @@ function access(said: Said, activity: 'Assign Privileges' | 'Revoke Privileges')
   }
 }
 
-/** Authentication: an operator's token, or a token that is nobody's. */
-function logon(said: Said, went: Went, severity: Severity): OcsfEvent {
+const ENTRANCES = { Logon: 1, Logoff: 2 } as const
+
+/** Authentication: an operator signs in and out, or a token that is nobody's. */
+function logon(
+  said: Said,
+  went: Went,
+  severity: Severity,
+  activity: keyof typeof ENTRANCES = 'Logon',
+): OcsfEvent {
   const { text, personal } = said
   const operator = text('operator')
   const issuer = text('issuer')
@@ -126,15 +146,18 @@ function logon(said: Said, went: Went, severity: Severity): OcsfEvent {
     ...iamOf(said, went),
     class_uid: 3002,
     class_name: 'Authentication',
-    activity_id: 1,
-    activity_name: 'Logon',
-    type_uid: 300201,
+    activity_id: ENTRANCES[activity],
+    activity_name: activity,
+    type_uid: 300200 + ENTRANCES[activity],
     user:
       operator === undefined
         ? given({ name: 'unknown', ...about, type: 'Unknown' as const, type_id: 0 as const })
         : person(operator, about),
-    auth_protocol: 'OpenID',
-    auth_protocol_id: 4,
+    ...(text('method') === 'passkey'
+      ? { auth_protocol: 'WebAuthn' as const, auth_protocol_id: 99 as const }
+      : activity === 'Logon'
+        ? { auth_protocol: 'OpenID' as const, auth_protocol_id: 4 as const }
+        : {}),
     logon_type: 'Network',
     logon_type_id: 3,
     is_remote: true,
@@ -164,9 +187,11 @@ const ACTIVITIES = {
   Withdraw: 99,
   Expire: 99,
   Decide: 99,
+  Propose: 99,
+  Review: 99,
 } as const
 
-/** Entity Management: grant requests, the policy set, webhooks, the log itself. */
+/** Entity Management: grant requests, operators' keys, the policy set, webhooks, the log itself. */
 function entity(
   said: Said,
   activity: keyof typeof ACTIVITIES,
@@ -176,11 +201,17 @@ function entity(
 ): OcsfEvent {
   const id = ACTIVITIES[activity]
   const comment = said.personal('comment')
+  // The operator of this entry is whom the code is for, not who made it.
+  const maker = said.kind === 'operator.code_issued' ? said.text('by') : undefined
   const byAgent =
     said.text('requested_by')?.startsWith('agent:') === true || said.kind === 'grant_request.refused'
   return {
     ...commonOf(said, severity),
-    ...iamOf(said, went, byAgent ? actingAgent(said) : actingOperator(said)),
+    ...iamOf(
+      said,
+      went,
+      maker ? { user: person(maker) } : byAgent ? actingAgent(said) : actingOperator(said),
+    ),
     class_uid: 3004,
     class_name: 'Entity Management',
     activity_id: id,
@@ -201,6 +232,14 @@ const named = (said: Said, field: string, type: string): Entity => ({
 
 const grantRequest = (said: Said): Entity =>
   given({ name: 'grant request', uid: said.text('request_id'), type: 'Grant Request', type_id: 99 as const })
+
+const grant = (said: Said): Entity =>
+  given({ name: 'grant', uid: said.text('grant_id'), type: 'Grant', type_id: 99 as const })
+
+const operatorKey = (said: Said): Entity =>
+  given({ name: 'operator key', uid: said.text('key_id'), type: 'Operator Key', type_id: 99 as const })
+
+const ENROLMENT_CODE: Entity = { name: 'enrolment code', type: 'Enrolment Code', type_id: 99 }
 
 const policySet = (said: Said): Entity =>
   given({ name: 'policy set', uid: said.text('policy_digest'), type: 'Policy', type_id: 5 as const })

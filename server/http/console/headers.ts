@@ -1,0 +1,33 @@
+import type { FastifyReply } from 'fastify'
+
+/**
+ * No inline script or style, nothing from elsewhere, no frame around a page that approves things. Trusted Types:
+ * text that an agent wrote cannot become markup through a slip in one of our modules either.
+ */
+const CONTENT_SECURITY_POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self' data:",
+  "connect-src 'self'",
+  "form-action 'self'",
+  "frame-ancestors 'none'",
+  "base-uri 'none'",
+  "require-trusted-types-for 'script'",
+].join('; ')
+
+/** The headers of everything under /console, in place of the stricter ones of an API. */
+export function consoleHeaders(reply: FastifyReply): void {
+  reply.headers({
+    'content-security-policy': CONTENT_SECURITY_POLICY,
+    'x-frame-options': 'DENY',
+    // With `no-referrer` a browser would send `Origin: null` with our own form, and it would be refused.
+    'referrer-policy': 'same-origin',
+    'cross-origin-opener-policy': 'same-origin',
+    'cross-origin-resource-policy': 'same-origin',
+    'permissions-policy': 'publickey-credentials-get=(self), publickey-credentials-create=(self)',
+    'cache-control': 'no-store',
+    // An answer to a cookie is not one to anybody else.
+    vary: 'Cookie',
+  })
+}
