@@ -47,10 +47,16 @@ const SECTIONS: readonly (readonly [Section, string])[] = [
 const EVERYWHERE = ['times', 'copy']
 
 /** The whole document around a page. */
-export function layout(page: Page): string {
+export function layout({ body, ...page }: Page): string {
+  const [before, after] = layoutAround(page)
+  return before + body.text + after
+}
+
+/** The document before and after its body, for a body that takes longer than a reader should look at nothing. */
+export function layoutAround(page: Omit<Page, 'body'>): readonly [before: string, after: string] {
   const { viewer } = page
   const modules = new Set([...EVERYWHERE, ...(page.modules ?? [])])
-  return html`<!doctype html>
+  const before = html`<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -73,10 +79,8 @@ ${viewer && who(viewer)}
 ${(page.notices ?? []).map(banner)}
 <main id="main" tabindex="-1" class="${page.width ?? 'full'}">
 <h1>${page.title}</h1>
-${page.body}
-</main>
-</body>
-</html>`.text
+`.text
+  return [before, '\n</main>\n</body>\n</html>']
 }
 
 const navigation = (current: Section | undefined): Html =>

@@ -1,6 +1,11 @@
 import { createHash } from 'node:crypto'
+import { join } from 'node:path'
 import t from 'tap'
+import { parseVerifierKey } from '../../server/audit/merkle/keys.js'
 import { canonicalText, challengeOf } from '../../server/audit/proofs/document.js'
+import { folder } from '../../server/audit/publish/folder.js'
+import { Authority } from '../../server/audit/verify/authority.js'
+import { verifyTiles } from '../../server/audit/verify/tiles.js'
 import type { PolicySet } from '../../server/types.js'
 import { startConsole } from './console.js'
 import { chromiumPath, openBrowser } from './support.js'
@@ -20,39 +25,52 @@ t.test('deciding at the console', { skip }, async (t) => {
     (await broker.call('GET', `/v1/grant-requests/${id}`, token)).body.state
   const bob = await enter(browser, 'bob')
 
-  t.test('a request appears by itself, is signed, and the agent has its credentials', async (t) => {
-    const { page } = bob
-    await page.getByText('Up to date').waitFor()
-    t.ok(await page.getByText('Nothing is waiting.').isVisible())
-    const id = await ask('Repair order 4711', { ticket: 'OPS-1' })
-    const link = page.locator(`a[href="/console/requests/${id}"]`)
-    await link.waitFor()
+  t.test(
+    'a request appears by itself, is signed, and the waiting agent has its credentials, provably',
+    async (t) => {
+      const { page } = bob
+      await page.getByText('Up to date').waitFor()
+      t.ok(await page.getByText('Nothing is waiting.').isVisible())
+      const id = await ask('Repair order 4711', { ticket: 'OPS-1' })
+      const link = page.locator(`a[href="/console/requests/${id}"]`)
+      await link.waitFor()
 
-    await link.focus()
-    const other = await ask('Repair order 4712')
-    await page.locator(`a[href="/console/requests/${other}"]`).waitFor()
-    t.equal(
-      await page.evaluate('document.activeElement.getAttribute("href")'),
-      `/console/requests/${id}`,
-      'focus stays where it was',
-    )
+      await link.focus()
+      const other = await ask('Repair order 4712')
+      await page.locator(`a[href="/console/requests/${other}"]`).waitFor()
+      t.equal(
+        await page.evaluate('document.activeElement.getAttribute("href")'),
+        `/console/requests/${id}`,
+        'focus stays where it was',
+      )
 
-    await link.click()
-    await page.getByRole('button', { name: 'Approve' }).waitFor()
-    t.equal(await page.evaluate('document.activeElement.tagName'), 'BODY', 'nothing is focused')
-    await page.getByLabel('Comment').fill('Looked at the order: it is so')
-    await page.getByRole('button', { name: 'Approve' }).click()
-    await page.getByText('Granted by bob').waitFor()
-    t.equal(await stateOf(id), 'granted')
-    const issued = await broker.call('POST', '/v1/credentials', token, {
-      ...ASKED,
-      reason: 'Repair order 4711',
-    })
-    t.equal(issued.status, 200)
-    t.ok(await page.getByText('Looked at the order: it is so').isVisible(), 'the comment is on record')
-    t.strictSame(bob.troubles, [], 'no script failed and the policy of contents refused nothing')
-    await broker.call('DELETE', `/v1/grant-requests/${other}`, token)
-  })
+      const waiting = broker.call('GET', `/v1/grant-requests/${id}?wait=25`, token)
+      await link.click()
+      await page.getByRole('button', { name: 'Approve' }).waitFor()
+      t.equal(await page.evaluate('document.activeElement.tagName'), 'BODY', 'nothing is focused')
+      await page.getByLabel('Comment').fill('Looked at the order: it is so')
+      await page.getByRole('button', { name: 'Approve' }).click()
+      await page.getByText('Granted by bob').waitFor()
+      t.match((await waiting).body, { state: 'granted', decisions: [{ proof_kind: 'passkey' }] })
+      const issued = await broker.call('POST', '/v1/credentials', token, {
+        ...ASKED,
+        reason: 'Repair order 4711',
+      })
+      t.equal(issued.status, 200)
+      t.ok(await page.getByText('Looked at the order: it is so').isVisible(), 'the comment is on record')
+      t.strictSame(bob.troubles, [], 'no script failed and the policy of contents refused nothing')
+      await page.goto(`${origin}/console/history/${issued.body.issuance}`)
+      await page.getByText('entries are in the signed log, unaltered').waitFor()
+      await broker.call('DELETE', `/v1/grant-requests/${other}`, token)
+
+      const authority = new Authority()
+      const key = parseVerifierKey(broker.publishing?.verifierKey ?? '')
+      const read = folder(join(broker.dataDir, 'log')).read
+      await verifyTiles(read, [key], { onEntry: authority.onEntry })
+      t.match(authority.counts(), { grants: 1, sessions_on_grants: 1, decisions_signed: 1 }, 'and offline')
+      await page.goto(`${origin}/console/requests`)
+    },
+  )
 
   t.test('what is altered between the page and the key is not signed', async (t) => {
     const id = await ask('Repair order 4713', { ticket: 'OPS-2' })

@@ -1,9 +1,11 @@
 import t from 'tap'
 import { activityOf } from '../../server/audit/review/activity.js'
+import { createPool } from '../../server/db/pool.js'
 import { instantsOf } from '../../server/http/console/spans.js'
 import { FILTER_NAMES } from '../../web/pages/filters.js'
 import { intentItem } from '../support/items.js'
 import { testLedger } from '../support/ledger.js'
+import { silent } from '../support/postgres.js'
 import { livedBroker, startConsole } from './support.js'
 
 t.setTimeout(110_000)
@@ -24,6 +26,37 @@ t.test('the history and its filters', async (t) => {
     t.notMatch(text, /<img|<script>alert/)
     t.match(text, /&lt;img src=x/)
     t.notMatch(text, /style="/)
+  })
+
+  await t.test('the frame comes before the database has answered, and says when it cannot', async (t) => {
+    const admin = createPool({
+      connectionString: broker.sql.superuserUrl,
+      applicationName: 'test',
+      log: silent,
+      max: 1,
+    })
+    t.teardown(() => admin.end())
+    let rest = ''
+    const reader = await admin.transaction(async (client) => {
+      await client.query('LOCK TABLE writ.outcome IN ACCESS EXCLUSIVE MODE')
+      const answer = await site.get('/console/history')
+      const body = answer.body?.getReader()
+      const first = new TextDecoder().decode((await body?.read())?.value)
+      t.match(first, /<h1>History<\/h1>/, 'while the lock is held')
+      t.notMatch(first, /data-key/)
+      return body
+    })
+    for (let part = await reader?.read(); part?.done === false; part = await reader?.read())
+      rest += new TextDecoder().decode(part.value)
+    t.same(listed(rest), [production, failed, development])
+    t.match(rest, /<\/html>$/)
+
+    await admin.query('ALTER TABLE writ.outcome RENAME TO elsewhere')
+    const broken = await page('/console/history')
+    t.match(broken, /This cannot be shown at the moment/)
+    t.match(broken, /<\/html>$/)
+    await admin.query('ALTER TABLE writ.elsewhere RENAME TO outcome')
+    t.match(await page('/console/history'), /data-key/, 'the next one is whole again')
   })
 
   await t.test('each filter of /v1/issuances', async (t) => {

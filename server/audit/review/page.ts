@@ -32,7 +32,7 @@ export async function findPage(
   const found: number[] = []
   let looked = 0
   // One more than is shown tells whether there is more.
-  const first = search.exact ? limit + 1 : Math.max(200, 4 * limit)
+  const first = search.exact ? limit + 1 : Math.max(300, 6 * limit)
   for await (const step of walk(database, { ...search, range }, 'desc', first, MOST_LOOKED_AT)) {
     found.push(...step.found)
     const last = found[limit - 1]

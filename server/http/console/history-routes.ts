@@ -21,7 +21,7 @@ import { type FrameDeps, frameOf } from './frame.js'
 import { searchOn, storyOf } from './history-facts.js'
 import { READERS } from './request-routes.js'
 import { consoleOnly } from './session.js'
-import { showPage } from './show.js'
+import { showLater, showPage } from './show.js'
 import { instantsOf } from './spans.js'
 
 export interface HistoryDeps extends FrameDeps {
@@ -62,17 +62,16 @@ export const historyPages: FastifyPluginAsyncZod<{ deps: HistoryDeps }> = async 
       now,
     }
     const parsed = query.safeParse(asked)
-    if (!parsed.success) reply.code(422)
-    const [view, frame] = await Promise.all([
-      parsed.success ? found(database, parsed.data, now) : refused(parsed.error),
-      frameOf(deps, caller),
-    ])
-    return showPage(reply, frame, {
-      title: 'History',
-      section: 'history',
-      body: historyPage({ ...common, ...view }),
-      modules: ['history'],
-    })
+    const shown = { title: 'History', section: 'history', modules: ['history'] } as const
+    const page = async (view: Awaited<ReturnType<typeof found>>) => historyPage({ ...common, ...view })
+    if (!parsed.success) {
+      const body = historyPage({ ...common, ...refused(parsed.error) })
+      return showPage(reply.code(422), await frameOf(deps, caller), { ...shown, body })
+    }
+    const body = found(database, parsed.data, now).then(page)
+    // Should the frame fail first, nobody else waits for it, and a rejection unseen ends the process.
+    body.catch(() => undefined)
+    return showLater(request, reply, await frameOf(deps, caller), shown, body)
   })
 
   app.get(
