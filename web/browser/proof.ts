@@ -34,9 +34,16 @@ interface Remembered {
 const panel = document.querySelector<HTMLElement>('#proof')
 const again = panel?.querySelector<HTMLButtonElement>('[data-proof-again]')
 again?.addEventListener('click', () => void checkAll())
+/** Runs one after the other: the end of one whose key is not the one any more must not be told after the next began. */
+let running: Promise<void> = Promise.resolve()
 if (panel !== null) void checkAll()
 
-async function checkAll(): Promise<void> {
+function checkAll(): Promise<void> {
+  running = running.then(checkOnce)
+  return running
+}
+
+async function checkOnce(): Promise<void> {
   if (again) again.hidden = true
   say('Checking in this browser…')
   alarm()
