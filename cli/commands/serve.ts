@@ -86,12 +86,10 @@ async function welcome(serving: Serving, dataDir: string): Promise<string> {
     : `${usage(serving.url)}The console, with a passkey for ${operator} (good once, for an hour):\n  ${link}\n`
 }
 
-/** An approver who may decide for the most agents: not of a team that owns one, where there is such a person. */
-function firstOperator({ operators, agents }: PolicySet): string | undefined {
-  const owners = new Set([...agents.values()].map(({ owner }) => owner.name))
-  const approvers = [...operators.values()].filter(({ roles }) => roles.has('approver'))
-  const outside = approvers.find(({ teams }) => ![...teams].some((team) => owners.has(team)))
-  return (outside ?? approvers[0])?.name
+/** Whoever may decide alone in an emergency can decide on the most; else the first approver. */
+function firstOperator({ operators, environments }: PolicySet): string | undefined {
+  const [trusted] = [...environments.values()].flatMap(({ breakGlass }) => [...(breakGlass?.operators ?? [])])
+  return trusted ?? [...operators.values()].find(({ roles }) => roles.has('approver'))?.name
 }
 
 const usage = (url: string): string => `
