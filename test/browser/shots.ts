@@ -74,7 +74,7 @@ t.test('pictures of every page', async (t) => {
 
 /** The variants of a page side by side, small enough for a document. */
 async function sheet(browser: Browser, name: string, shots: readonly Buffer[]): Promise<void> {
-  const context = await browser.newContext({ viewport: { width: 1_004, height: 1_000 } })
+  const context = await browser.newContext({ viewport: { width: 1_030, height: 1_000 } })
   const page = await context.newPage()
   const images = shots.map((shot) => `<img src="data:image/png;base64,${shot.toString('base64')}">`).join('')
   await page.setContent(
