@@ -1,5 +1,5 @@
 import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts'
-import type { AssumeRoleInput } from '../server/types.js'
+import type { AssumeRoleInput } from '../server/types-aws.js'
 
 export interface AwsPlace {
   readonly url: string

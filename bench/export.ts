@@ -17,7 +17,7 @@ const NAMES: Readonly<Record<ExportFormat, string>> = {
 export async function exporting(run: Run): Promise<Result> {
   const kept = await run.kept(run.entries)
   const [short, long, rounds] = run.smoke
-    ? [500, 2_000, 1]
+    ? [2_000, 2_000, 1]
     : [10_000, Math.min(run.entries, 500_000), Math.min(run.pace.rounds, 3)]
   const once = async (format: ExportFormat, entries: number): Promise<Exported> => {
     const config: ExportConfig = { databaseUrl: kept.brokerUrl, format, entries }
@@ -29,9 +29,13 @@ export async function exporting(run: Run): Promise<Result> {
   for (let round = 1; round <= rounds; round++) {
     for (const format of FORMATS) {
       run.say(`export: ${NAMES[format]}, round ${round}`)
-      const all = found.get(format) ?? { short: await once(format, short), long: [] }
+      const exported = await once(format, long)
+      const all = found.get(format) ?? {
+        short: short === long ? exported : await once(format, short),
+        long: [],
+      }
       found.set(format, all)
-      all.long.push(await once(format, long))
+      all.long.push(exported)
     }
   }
   const floor = found.get('floor')?.long ?? []

@@ -27,7 +27,13 @@ export function sampleIntent(policySet: PolicySet): {
   const plan = planSession(allow, identity, caller, issuanceId, { longestStsSeconds: 43_200, localAws: true })
   if ('refusal' in plan) throw new Error(`the sample has no plan: ${plan.refusal.code}`)
   const asking = { agent: agentName(0), identity, request, caller, requestId: 'AAAAAAAAAAAA' }
-  return { intent: intentOf(asking, policySet, allow, plan, issuanceId), plan }
+  const intent = intentOf(asking, policySet, allow, plan, issuanceId, [])
+  // One agent that records without end: compared with limits as ever, and they are out of its reach.
+  const names = Object.keys(intent.limits ?? {})
+  return {
+    intent: { ...intent, limits: Object.fromEntries(names.map((name) => [name, 2_000_000_000])) },
+    plan,
+  }
 }
 
 /** The same intent under an id of its own. */

@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util'
 import { packageRoot } from '../server/paths.js'
 import { renewPage } from '../server/policy/reference.js'
 import { append } from './append.js'
+import { containment } from './containment.js'
 import { cost } from './cost.js'
 import { exporting } from './export.js'
 import { firstPaint } from './first-paint.js'
@@ -23,6 +24,7 @@ const BENCHMARKS = {
   floors,
   issuance,
   cost,
+  containment,
   record,
   append,
   history,

@@ -13,6 +13,10 @@ const PLACES = [
 
 const TEAMS = 20
 
+/** Agents that ask without a pause are what is measured here, and what is stopped elsewhere. One line of an environment. */
+export const UNHINDERED =
+  'limits: { issuances_per_minute: 100000, live_sessions: 100000, scopes_per_hour: 100000, denials_per_hour: 100000 }\n'
+
 export const AUDIENCE = 'https://writ.localhost'
 
 export const agentName = (n: number): string => `agent-${String(n).padStart(5, '0')}`
@@ -58,7 +62,7 @@ max_token_life: 12h
 tier: ${name}
 account: "${account}"
 regions: [eu-west-1]
-`
+${UNHINDERED}`
   }
   for (let team = 0; team < TEAMS; team++) {
     files[`scopes/team-${team}-read.yaml`] = `scope: team-${team}:read

@@ -14,7 +14,7 @@ export interface BrokerClient {
   readonly get: <T>(path: string, query?: Query) => Promise<T>
   /** Writes an answer to a new file as it comes, whatever its length; answers its bytes. */
   readonly download: (path: string, file: string) => Promise<number>
-  readonly send: <T>(method: 'POST' | 'DELETE', path: string, body?: object) => Promise<T>
+  readonly send: <T>(method: 'POST' | 'PUT' | 'DELETE', path: string, body?: object) => Promise<T>
 }
 
 /** HTTP to the broker. Throws `CliError` only: with the broker's own problem where it answered one. */

@@ -16,7 +16,7 @@ export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
 
 export const EXIT_MEANINGS: Readonly<Record<ExitCode, string>> = {
   0: 'done',
-  1: 'something unexpected went wrong, a policy set has problems, or the broker could not start',
+  1: 'something unexpected went wrong, a policy set or a role has problems, or the broker could not start',
   2: 'the command was not understood',
   3: 'refused by policy (403)',
   4: 'a human must grant this first: none did, or the grant is over',

@@ -12,7 +12,8 @@ export async function main(args: readonly string[]): Promise<void> {
     if (error.code === 'EPIPE') process.exit(EXIT.ok)
   })
   try {
-    await buildProgram().parseAsync(args, { from: 'user' })
+    const program = await buildProgram(args[0])
+    await program.parseAsync(args, { from: 'user' })
   } catch (error) {
     process.exitCode = say(error, wantsJson(args))
   }

@@ -9,7 +9,7 @@ import { ORIGIN_FILE, type OriginNote } from '../server/audit/publish/publishing
 import { openBucket } from '../server/aws/s3.js'
 import { readConfig } from '../server/config.js'
 import { StartError } from '../server/errors.js'
-import type { LockedBucket } from '../server/types.js'
+import type { LockedBucket } from '../server/types-aws.js'
 
 export interface NewOrigin {
   readonly origin: string

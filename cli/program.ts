@@ -2,25 +2,130 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command } from 'commander'
 import { packageRoot } from '../server/paths.js'
-import { decideCommands } from './commands/approve.js'
-import { auditCommands } from './commands/audit.js'
-import { breakGlassCommands } from './commands/break-glass.js'
-import { credentialCommands } from './commands/credentials.js'
-import { devCommands } from './commands/dev.js'
-import { execCommand } from './commands/exec.js'
-import { explainCommands } from './commands/explain.js'
-import { grantCommands } from './commands/grants.js'
-import { keyCommands, operatorCommands } from './commands/keys.js'
-import { policyCommands } from './commands/policy.js'
-import { recordCommands } from './commands/record.js'
-import { requestCommands } from './commands/request.js'
-import { serveCommands } from './commands/serve.js'
-import { webhookCommands } from './commands/webhooks.js'
 import { CLIENT_VARIABLES } from './environment.js'
 import { EXIT_MEANINGS } from './exit.js'
 
-/** The whole command, without running anything. Throws `CommanderError` where the command line is wrong. */
-export function buildProgram(): Command {
+interface Part {
+  readonly group: 'Agents:' | 'Operators and security:' | 'Running a broker:'
+  readonly verbs: readonly string[]
+  readonly load: () => Promise<(program: Command) => void>
+}
+
+/** In the order of help. */
+const PARTS: readonly Part[] = [
+  {
+    group: 'Agents:',
+    verbs: ['credentials', 'credential-process'],
+    load: async () => (await import('./commands/credentials.js')).credentialCommands,
+  },
+  {
+    group: 'Agents:',
+    verbs: ['exec'],
+    load: async () => (await import('./commands/exec.js')).execCommand,
+  },
+  {
+    group: 'Agents:',
+    verbs: ['request'],
+    load: async () => (await import('./commands/request.js')).requestCommands,
+  },
+  {
+    group: 'Agents:',
+    verbs: ['whoami', 'explain'],
+    load: async () => (await import('./commands/explain.js')).explainCommands,
+  },
+  {
+    group: 'Operators and security:',
+    verbs: ['approve', 'deny'],
+    load: async () => (await import('./commands/approve.js')).decideCommands,
+  },
+  {
+    group: 'Operators and security:',
+    verbs: ['grants'],
+    load: async () => (await import('./commands/grants.js')).grantCommands,
+  },
+  {
+    group: 'Operators and security:',
+    verbs: ['break-glass'],
+    load: async () => (await import('./commands/break-glass.js')).breakGlassCommands,
+  },
+  {
+    group: 'Operators and security:',
+    verbs: ['stop', 'stops', 'release'],
+    load: async () => (await import('./commands/stop.js')).stopCommands,
+  },
+  {
+    group: 'Operators and security:',
+    verbs: ['revoke'],
+    load: async () => (await import('./commands/revoke.js')).revokeCommand,
+  },
+  {
+    group: 'Operators and security:',
+    verbs: ['incident'],
+    load: async () => (await import('./commands/incident.js')).incidentCommands,
+  },
+  {
+    group: 'Operators and security:',
+    verbs: ['keys'],
+    load: async () => (await import('./commands/keys.js')).keyCommands,
+  },
+  {
+    group: 'Operators and security:',
+    verbs: ['issuances', 'events'],
+    load: async () => (await import('./commands/record.js')).recordCommands,
+  },
+  {
+    group: 'Operators and security:',
+    verbs: ['reach', 'doctor'],
+    load: async () => (await import('./commands/reach.js')).reachCommands,
+  },
+  {
+    group: 'Operators and security:',
+    verbs: ['webhooks'],
+    load: async () => (await import('./commands/webhooks.js')).webhookCommands,
+  },
+  {
+    group: 'Operators and security:',
+    verbs: ['drill'],
+    load: async () => (await import('./commands/drill.js')).drillCommand,
+  },
+  {
+    group: 'Operators and security:',
+    verbs: ['alarms'],
+    load: async () => (await import('./commands/alarms.js')).alarmCommands,
+  },
+  {
+    group: 'Operators and security:',
+    verbs: ['audit'],
+    load: async () => (await import('./commands/audit.js')).auditCommands,
+  },
+  {
+    group: 'Running a broker:',
+    verbs: ['serve', 'migrate', 'config'],
+    load: async () => (await import('./commands/serve.js')).serveCommands,
+  },
+  {
+    group: 'Running a broker:',
+    verbs: ['operators'],
+    load: async () => (await import('./commands/keys.js')).operatorCommands,
+  },
+  {
+    group: 'Running a broker:',
+    verbs: ['policy'],
+    load: async () => (await import('./commands/policy.js')).policyCommands,
+  },
+  {
+    group: 'Running a broker:',
+    verbs: ['dev'],
+    load: async () => (await import('./commands/dev.js')).devCommands,
+  },
+]
+
+/**
+ * The command, without running anything; `only` the parts of one verb, where it is one: an agent starts this for
+ * every session, and loading what the other verbs need would be most of its time. Whatever is no verb gets the
+ * whole, to be told what it might have meant.
+ */
+export async function buildProgram(only?: string): Promise<Command> {
   const program = new Command('writ')
     .description(
       'Writ gives AI agents short-lived AWS credentials, narrowed to what they ask for; a production write needs a grant by a human.',
@@ -29,24 +134,15 @@ export function buildProgram(): Command {
     .enablePositionalOptions()
     .showSuggestionAfterError()
     .addHelpText('after', AFTER)
-  program.commandsGroup('Agents:')
-  credentialCommands(program)
-  execCommand(program)
-  requestCommands(program)
-  explainCommands(program)
-  program.commandsGroup('Operators and security:')
-  decideCommands(program)
-  grantCommands(program)
-  breakGlassCommands(program)
-  keyCommands(program)
-  recordCommands(program)
-  webhookCommands(program)
-  auditCommands(program)
-  program.commandsGroup('Running a broker:')
-  serveCommands(program)
-  operatorCommands(program)
-  policyCommands(program)
-  devCommands(program)
+  const wanted = PARTS.filter(({ verbs }) => only !== undefined && verbs.includes(only))
+  for (const { group, verbs, load } of wanted.length > 0 ? wanted : PARTS) {
+    program.commandsGroup(group)
+    const add = await load()
+    const before = program.commands.length
+    add(program)
+    const added = program.commands.slice(before).map((command) => command.name())
+    if (added.join() !== verbs.join()) throw new Error(`not the verbs ${verbs.join()}: ${added.join()}`)
+  }
   program.addHelpCommand(
     new Command('help').argument('[verb]').description('help for a verb').helpGroup('Running a broker:'),
   )

@@ -22,6 +22,7 @@ const ACTIONS: ReadonlyMap<string, Action> = new Map<string, Action>([
   ['PutRolePolicy', putRolePolicy],
   ['DeleteRolePolicy', deleteRolePolicy],
   ['ListRolePolicies', listRolePolicies],
+  ['ListAttachedRolePolicies', listAttachedRolePolicies],
   ['UpdateAssumeRolePolicy', updateAssumeRolePolicy],
 ])
 
@@ -32,6 +33,9 @@ export function answerIam(state: State, call: Call, parameters: ReadonlyMap<stri
     throw new AwsFault('InvalidAction', 400, `Local AWS has no action ${name} for iam`)
   return queryAnswer('iam', name, call.requestId, action({ state, call, parameters }))
 }
+
+/** What IAM takes in a document: names in other scripts are escaped. IAM API, "PutRolePolicy". */
+const DOCUMENT = /^[\t\n\r -\u00ff]+$/
 
 export const ACCOUNT_PATH = /^\/accounts\/(\d{12})\/?$/
 
@@ -141,10 +145,17 @@ function listRolePolicies(iam: IamCall): readonly Xml[] {
   return [el('PolicyNames', ...shown.map((name) => el('member', name))), ...rest]
 }
 
+/** Local AWS has no managed policies, so none is ever attached. */
+function listAttachedRolePolicies(iam: IamCall): readonly Xml[] {
+  authorizedRole(iam)
+  const { rest } = page(iam, [])
+  return [el('AttachedPolicies'), ...rest]
+}
+
 function putRolePolicy(iam: IamCall): undefined {
   const role = authorizedRole(iam)
   const name = required(iam, 'PolicyName', 128, /^[\w+=,.@-]+$/)
-  const policy = parsePolicy(required(iam, 'PolicyDocument', 131_072), 'permissions')
+  const policy = parsePolicy(required(iam, 'PolicyDocument', 131_072, DOCUMENT), 'permissions')
   const others = [...role.policies].filter(([key]) => key !== name).map(([, other]) => other)
   checkInlineSize(role.name, [policy, ...others])
   role.policies.set(name, policy)
@@ -157,7 +168,7 @@ function deleteRolePolicy(iam: IamCall): undefined {
 
 function updateAssumeRolePolicy(iam: IamCall): undefined {
   const role = authorizedRole(iam)
-  const policy = parsePolicy(required(iam, 'PolicyDocument', 131_072), 'trust')
+  const policy = parsePolicy(required(iam, 'PolicyDocument', 131_072, DOCUMENT), 'trust')
   checkTrustSize(policy)
   role.trustPolicy = policy
 }

@@ -6,6 +6,7 @@ import type { LocalAws } from '../local-aws/server.js'
 import type { RecordItem } from './audit/items.js'
 import type { Publishing } from './audit/publish/publishing.js'
 import { createRecorder } from './audit/recorder.js'
+import { readState } from './audit/state.js'
 import { appendTo, registerRoles } from './audit/store.js'
 import { createSts, longestStsSeconds, type Sts, type StsSettings } from './aws/sts.js'
 import type { Config } from './config.js'
@@ -21,6 +22,8 @@ import { createVerifier } from './identity/verifier.js'
 import { newId } from './issuance/id.js'
 import type { IssueDeps } from './issuance/issue.js'
 import { createLiveSessions } from './issuance/live-sessions.js'
+import { loadStanding } from './issuance/standing.js'
+import { createMetrics } from './metrics.js'
 import { createSessions } from './operators/sessions.js'
 import { packageRoot } from './paths.js'
 import { formatProblem } from './policy/problems.js'
@@ -28,6 +31,7 @@ import { type PolicyHolder, watchPolicySet } from './policy/watch.js'
 import { readiness } from './readiness.js'
 import { LOCAL_ISSUER, type PolicySet } from './types.js'
 import { checkWebhooks, startWebhooks } from './webhooks/start.js'
+import { startContainment } from './wiring/containment.js'
 import { openDatabase, sweepRegularly } from './wiring/database.js'
 import { openLocalAws, refreshRoles } from './wiring/local-aws.js'
 import { startPublishing } from './wiring/log.js'
@@ -55,6 +59,8 @@ export interface Replacements {
   readonly databaseUrl?: string
   readonly issue?: (deps: IssueDeps) => IssueDeps
   readonly policySet?: (real: PolicySet) => PolicySet
+  /** Left out: alarms are entries that come when they come. */
+  readonly alarms?: false
 }
 
 /** Builds a whole broker out of a configuration. Throws `StartError`, one sentence, when it cannot start. */
@@ -74,19 +80,23 @@ export async function buildBroker(
   }
   try {
     const database = await openDatabase(config, log, ending, replacements.databaseUrl)
-    const recorder = createRecorder(appendTo(database))
+    const metrics = createMetrics()
+    // Whoever follows the log is told of every batch; who that is comes later.
+    let wakeAlarms = (): void => undefined
+    const recorder = createRecorder(metrics.append(appendTo(database), () => wakeAlarms()))
     ending.push(() => recorder.drain())
     const publishing = await startPublishing(config, database, log)
     if (publishing !== undefined) ending.push(() => publishing.close())
+    const trusted = () => publishing?.checkpointer.trouble() === undefined
     const assertTrusted = () => {
-      if (publishing?.checkpointer.trouble() === undefined) return
+      if (trusted()) return
       throw new WritError('log_untrusted', 'The record is not what was published.')
     }
-    const record: RecordItem = async (item) => {
+    const record: RecordItem = metrics.record(async (item) => {
       // After a restore or a rewrite nothing more is built on this record; an outcome only tells what is so.
       if (item.op !== 'outcome') assertTrusted()
       return recorder.record(item)
-    }
+    })
     let localAws: LocalAws | undefined
     const reach = { localMode: config.mode === 'local', inside: config.webhookInside }
     const policy = await watchPolicySet(config.policies, {
@@ -134,22 +144,25 @@ export async function buildBroker(
       policySet: policy.current,
       log,
       ...reach,
-      trusted: () => publishing?.checkpointer.trouble() === undefined,
+      trusted,
     })
     ending.push(() => webhooks.close())
 
     const now = () => new Date()
     let listening: FastifyInstance | undefined
     const origin = originOf(config, () => listening)
+    const brokerArn = await ownArn(sts, config.awsRegion)
     const parts: IssueDeps = {
       loadGrants: createProvenGrants(database),
+      loadStanding: (asker) => loadStanding(database, asker),
+      onAttempt: (attempt) => containment.autoStop(attempt),
       record,
-      assumeRole: sts.assumeRole,
+      assumeRole: metrics.assumeRole(sts.assumeRole),
       live: createLiveSessions(),
       newId,
       now,
       settings: {
-        longestStsSeconds: longestStsSeconds(await ownArn(sts, config.awsRegion)),
+        longestStsSeconds: longestStsSeconds(brokerArn),
         localAws: config.mode === 'local',
       },
     }
@@ -161,6 +174,32 @@ export async function buildBroker(
     const sessions = createSessions(database, newId)
     const operators = { database, record: issue.record, newId, now, origin, ...attestationOf(config) }
     const keys = signingKeys(operators)
+    const containment = startContainment({
+      config,
+      log,
+      ending,
+      metrics,
+      aws,
+      iamEndpoint: localAws?.iamUrl,
+      brokerArn,
+      assumeRole: sts.assumeRole,
+      database,
+      record: issue.record,
+      newId,
+      now,
+      operators,
+      policySet,
+      trusted,
+      logOrigin: publishing?.origin,
+      withAlarms: replacements.alarms !== false,
+    })
+    wakeAlarms = containment.wake
+    metrics.watch({
+      state: (since) => readState(database, publishing?.origin, since),
+      pool: database.stats,
+      queue: recorder.depth,
+      ...(publishing === undefined ? {} : { trusted }),
+    })
     const app = await buildApp(
       {
         auth: {
@@ -172,6 +211,9 @@ export async function buildBroker(
         issue,
         grants: { database, record: issue.record, assertTrusted, newId, now, origin, keys },
         operators,
+        revocation: containment.revocation,
+        doctor: containment.doctor,
+        metrics,
         console: { auth: { policySet, record: issue.record }, sessions, origin, ...notice },
         codeFlow,
         database,

@@ -27,6 +27,8 @@ export interface Config {
   readonly tls?: { readonly certFile: string; readonly keyFile: string }
   readonly awsRegion: string
   readonly awsTimeoutMs: number
+  /** With `{account}` in place of the digits. */
+  readonly containmentRole?: string
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent'
 }
 
@@ -135,6 +137,7 @@ function check(
       : { tls: { certFile: data.WRIT_TLS_CERT_FILE, keyFile: data.WRIT_TLS_KEY_FILE } }),
     awsRegion: data.WRIT_AWS_REGION,
     awsTimeoutMs: data.WRIT_AWS_TIMEOUT_MS,
+    ...(data.WRIT_CONTAINMENT_ROLE === undefined ? {} : { containmentRole: data.WRIT_CONTAINMENT_ROLE }),
     logLevel: data.WRIT_LOG_LEVEL,
   }
 }

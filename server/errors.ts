@@ -82,7 +82,11 @@ export const ERRORS = {
     'Several agents have this identity',
     'Tighten the matchers in the agent documents until exactly one agent matches.',
   ),
-  agent_stopped: entry(403, 'Agent stopped', 'An operator stopped this agent. Only they can start it again.'),
+  agent_stopped: entry(
+    403,
+    'Stopped',
+    'Operators stopped this. It goes on when two of them have released it (writ stops), or the agent document says so.',
+  ),
   environment_unknown: entry(
     403,
     'Environment not allowed',
@@ -92,6 +96,11 @@ export const ERRORS = {
     403,
     'Scope not allowed',
     'Ask for scopes that GET /v1/whoami lists for this environment.',
+  ),
+  red_line: entry(
+    403,
+    'Nobody may hold this',
+    'Leave it out. No agent gets this action, with or without a grant; the attempt is recorded.',
   ),
   role_missing: entry(
     403,
@@ -226,6 +235,14 @@ export const ERRORS = {
   ),
   request_closed: entry(409, 'Request already decided', 'Read the request again: it is no longer pending.'),
   already_decided: entry(409, 'You already decided on this', 'Another approver has to decide.'),
+  stop_released: entry(409, 'Released already', 'Read it: writ stops.'),
+  stop_too_fresh: entry(
+    409,
+    'Stopped less than a minute ago',
+    'Try again after the seconds in Retry-After: what was being minted has to be over first.',
+  ),
+  not_stopped: entry(404, 'Not stopped', 'Read what is stopped: writ stops.'),
+  incident_closed: entry(409, 'Incident closed', 'Open another: writ incident open AGENT.'),
   already_reviewed: entry(409, 'Reviewed already', 'Read it: writ break-glass list --all.'),
   signed_something_else: entry(
     409,
@@ -277,6 +294,11 @@ export const ERRORS = {
     'A human denied this. Try again after the seconds in Retry-After, or talk to them.',
   ),
 
+  over_limit: entry(
+    429,
+    'Too fast',
+    'Wait as long as Retry-After says. Hold on to the credentials you have; the limits stand in the environment document.',
+  ),
   streams_open: entry(
     429,
     'Too many streams',
@@ -295,6 +317,11 @@ export const ERRORS = {
     503,
     'Record not trusted',
     'The database is not what was published. Nothing is issued until an operator has looked: see docs/operations.md.',
+  ),
+  iam_unavailable: entry(
+    503,
+    'IAM cannot be asked',
+    'Compare what the broker may do in that account with docs/containment.md.',
   ),
   aws_throttled: entry(503, 'AWS is throttling', 'Try again after the seconds in Retry-After.'),
   aws_unavailable: entry(503, 'AWS unavailable', 'AWS did not answer. Try again shortly.'),

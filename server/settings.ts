@@ -97,6 +97,13 @@ export const settings = z.object({
   WRIT_AWS_TIMEOUT_MS: count(500, 15_000)
     .default(5_000)
     .describe('Longest wait for one AssumeRole, milliseconds'),
+  WRIT_CONTAINMENT_ROLE: z
+    .string()
+    .regex(/^arn:aws[a-z-]*:iam::(\{account\}|\d{12}):role\/[\w+=,.@/-]+$/)
+    .optional()
+    .describe(
+      'Role that the broker assumes to write denies in accounts other than its own, such as `arn:aws:iam::{account}:role/writ/containment`',
+    ),
   WRIT_WEBHOOK_INSIDE: z
     .string()
     .transform((list) => list.split(',').map((cidr) => cidr.trim()))

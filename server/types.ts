@@ -91,6 +91,22 @@ export interface Environment {
     /** Longest life of such a grant; never over an hour. */
     readonly maxSeconds: number
   }
+  readonly limits: Limits
+  readonly stopAfter?: StopAfter
+}
+
+/** How fast an agent may go in an environment. */
+export interface Limits {
+  readonly issuancesPerMinute: number
+  readonly liveSessions: number
+  readonly scopesPerHour: number
+  readonly denialsPerHour: number
+}
+
+/** So many attempts within an hour stop the agent by themselves. */
+export interface StopAfter {
+  readonly overLimit?: number
+  readonly redLines?: number
 }
 
 /** Conditions as IAM writes them: operator → key → values. */
@@ -136,6 +152,8 @@ export interface AgentEnvironment {
   readonly network?: NetworkBinding
   /** Already no longer than the environment's. */
   readonly maxSessionSeconds: Readonly<Record<RoleKind, number>>
+  /** Already no higher than the environment's. */
+  readonly limits: Limits
 }
 
 export interface Agent {
@@ -196,6 +214,8 @@ export interface PolicySet {
   readonly operators: ReadonlyMap<string, Operator>
   readonly issuers: readonly TrustedIssuer[]
   readonly webhooks: ReadonlyMap<string, Webhook>
+  /** The red-line action that an unknown scope's name spells, as in `iam:CreateUser` asked for as a scope. */
+  readonly redLineAt: (scope: string) => string | undefined
   /** All agents (or operators) whose matchers hold for a verified identity: none, one, or an ambiguity. */
   readonly agentsMatching: (identity: Identity) => readonly Agent[]
   readonly operatorsMatching: (identity: Identity) => readonly Operator[]
@@ -264,8 +284,24 @@ export interface ProvenApprovals {
 export interface Facts {
   /** Grants for this agent and environment, of any state, newest first. */
   readonly grants: readonly GrantFact[]
+  /** The engaged stop that holds for this agent here, or for the human behind it. */
+  readonly stop?: string
+  /** Absent where nothing is counted: what a decision would be in principle. */
+  readonly pace?: Pace
   /** The live session that would be handed out again, if there is one. */
   readonly liveSession?: { readonly issuanceId: string; readonly grantId?: string }
+}
+
+/** How fast an agent has gone in an environment, as the database counts it. */
+export interface Pace {
+  /** Sessions begun in the last minute. */
+  readonly issued: number
+  /** Sessions that are not over. */
+  readonly live: number
+  /** Denials in the last hour; repeats of one within seconds count once. */
+  readonly denied: number
+  /** Scopes that sessions were begun with in the last hour. */
+  readonly scopes: readonly string[]
 }
 
 /** Codes a decision can answer with; `errors.ts` has the sentence and the next step of each. */
@@ -275,6 +311,8 @@ export type RefusalCode =
   | 'scope_unknown'
   | 'role_missing'
   | 'delete_not_allowed'
+  | 'red_line'
+  | 'over_limit'
   | 'grant_required'
   | 'grant_not_yet_valid'
   | 'grant_expired'
@@ -290,6 +328,8 @@ export interface Refusal {
   readonly code: RefusalCode
   /** One sentence a human understands. */
   readonly detail: string
+  /** With over_limit: when to try again. */
+  readonly retryAfterSeconds?: number
 }
 
 export interface Allow {
@@ -353,47 +393,3 @@ export interface RoleDocument {
   readonly permissions: PolicyDocument
   readonly maxSessionSeconds: number
 }
-
-// --- AWS -------------------------------------------------------------------------------------------------
-
-export interface AssumeRoleInput {
-  readonly roleArn: string
-  readonly region: string
-  readonly sessionName: string
-  readonly sourceIdentity: string
-  readonly tags: Readonly<Record<string, string>>
-  readonly durationSeconds: number
-  readonly policy: string
-}
-
-/** Lives in memory and in one response; never in a log, a record, an error. */
-export interface AwsCredentials {
-  readonly accessKeyId: string
-  readonly secretAccessKey: string
-  readonly sessionToken: string
-  readonly expiresAt: Date
-}
-
-export interface AssumedSession {
-  readonly credentials: AwsCredentials
-  readonly assumedRoleArn: string
-  readonly assumedRoleId: string
-  /** Percent of AWS's packed limit that policy and tags used; absent when AWS did not say. */
-  readonly packedPolicyPercent?: number
-}
-
-/** A bucket under object lock, where the log is published. Paths are below its prefix. */
-export interface LockedBucket {
-  /** For sentences: `s3://bucket/prefix`. */
-  readonly name: string
-  readonly read: (path: string) => Promise<{ readonly data: Buffer; readonly etag: string } | undefined>
-  /** The new ETag; undefined when the condition does not hold, and nothing was written. */
-  readonly write: (path: string, data: Uint8Array, when: WriteCondition) => Promise<string | undefined>
-  readonly close: () => void
-}
-
-/** What a write waits for: nothing there yet, or exactly what was read before. */
-export type WriteCondition = 'absent' | { readonly etag: string }
-
-/** Throws only `AwsError`. */
-export type AssumeRole = (input: AssumeRoleInput) => Promise<AssumedSession>

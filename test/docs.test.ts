@@ -84,7 +84,7 @@ const isDefault = (parent: Command, child: Command): boolean =>
 
 t.test('every verb and every variable of the command line is on its page', async (t) => {
   const page = read('docs/cli.md')
-  const all = verbs(buildProgram())
+  const all = verbs(await buildProgram())
   t.ok(all.includes('writ grants approve') && all.includes('writ request') && all.length >= 20)
   for (const verb of all) t.match(page, new RegExp(`\`${verb}[ \`]`), verb)
   for (const name of CLIENT_VARIABLES.flatMap(([names]) => names.split(', '))) t.ok(page.includes(name), name)

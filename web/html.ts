@@ -11,7 +11,7 @@ export type Part = Html | string | number | null | undefined | false | readonly 
 
 /**
  * A piece of a page. Everything put in is escaped, whatever an agent wrote; attributes have to be quoted.
- * Never a place for text inside of <script> or <style>: there are none in our pages.
+ * Never a place for text inside of <script> or <style>: there is none but our own style sheet.
  */
 export function html(strings: TemplateStringsArray, ...parts: readonly Part[]): Html {
   return new Html(strings.map((literal, n) => (n === 0 ? '' : rendered(parts[n - 1])) + literal).join(''))

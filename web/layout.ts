@@ -1,6 +1,6 @@
 import { type Html, html } from './html.js'
 
-export type Section = 'requests' | 'grants' | 'agents' | 'history' | 'integrity' | 'keys'
+export type Section = 'requests' | 'grants' | 'agents' | 'stops' | 'history' | 'integrity' | 'keys'
 
 /** Who looks at a page. */
 export interface Viewer {
@@ -17,6 +17,14 @@ export interface Notice {
   readonly href?: string
 }
 
+/** What every page is built with. */
+export interface Assets {
+  /** Where modules and images are, such as `/console/assets/1a2b3c`. */
+  readonly path: string
+  /** The whole style sheet: fetched by a request of its own, it would hold the first paint up. */
+  readonly style: Html
+}
+
 export interface Page {
   readonly title: string
   readonly section?: Section
@@ -25,10 +33,9 @@ export interface Page {
   readonly body: Html
   /** Browser modules to load, without folder and suffix: `live` is web/browser/live.ts. `times` and `copy` are on every page. */
   readonly modules?: readonly string[]
-  /** Said on top of every page: local mode, a record that is not trusted, break-glass that waits for review. */
+  /** Said on top of every page: a record that is not trusted, what is stopped, break-glass that waits for review, local mode. */
   readonly notices?: readonly (string | Notice)[]
-  /** Path of the assets, such as `/console/assets/1a2b3c`. */
-  readonly assets: string
+  readonly assets: Assets
   /** `reading` keeps lines short enough to read; tables take the whole width. */
   readonly width?: 'reading' | 'full'
   /** The server's clock, which times on the page are counted by. */
@@ -39,6 +46,7 @@ const SECTIONS: readonly (readonly [Section, string])[] = [
   ['requests', 'Requests'],
   ['grants', 'Grants'],
   ['agents', 'Agents'],
+  ['stops', 'Stops'],
   ['history', 'History'],
   ['integrity', 'Integrity'],
   ['keys', 'Your keys'],
@@ -65,9 +73,9 @@ export function layoutAround(page: Omit<Page, 'body'>): readonly [before: string
 <meta name="now" content="${(page.now ?? new Date()).toISOString()}">
 ${viewer && html`<meta name="csrf" content="${viewer.csrf}">`}
 <title>${page.title} · Writ</title>
-<link rel="icon" type="image/svg+xml" href="${page.assets}/icon.svg">
-<link rel="stylesheet" href="${page.assets}/console.css">
-${[...modules].map((name) => html`<script type="module" src="${page.assets}/${name}.js"></script>`)}
+<link rel="icon" type="image/svg+xml" href="${page.assets.path}/icon.svg">
+<style>${page.assets.style}</style>
+${[...modules].map((name) => html`<script type="module" src="${page.assets.path}/${name}.js"></script>`)}
 </head>
 <body>
 <a class="skip" href="#main">Skip to content</a>

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Refusal } from '../types.js'
 import type { Personal, Seen } from './personal.js'
 
-/** What `writ.append` (migrations/007-record-v2.sql) takes: JSON only, instants as ISO 8601 UTC. */
+/** What `writ.append` (migrations/014-stops.sql) takes: JSON only, instants as ISO 8601 UTC. */
 export type AppendItem = IntentItem | OutcomeItem | DeliveryItem | DenialItem | EventItem
 
 export interface IntentItem {
@@ -17,6 +17,9 @@ export interface IntentItem {
   readonly permissions_sha256: string
   readonly not_after: string
   readonly grant_id?: string
+  /** The owner, and whom the agent acts for: a stop may be on them. Not recorded from here. */
+  readonly humans?: readonly string[]
+  readonly limits?: Readonly<Record<string, number>>
   /** What the log's body says beyond the columns. No secrets, nothing of people. */
   readonly payload: Readonly<Record<string, unknown>>
   readonly personal: Personal
@@ -33,6 +36,7 @@ export interface OutcomeItem {
   readonly assumed_role_id?: string
   readonly packed_policy_percent?: number
   readonly error_code?: string
+  readonly humans?: readonly string[]
   readonly seen?: Seen
 }
 
@@ -40,6 +44,7 @@ export interface DeliveryItem {
   readonly op: 'delivery'
   readonly issuance_id: string
   readonly agent: string
+  readonly humans?: readonly string[]
   readonly payload: Readonly<Record<string, unknown>>
   readonly personal?: Personal
   readonly seen?: Seen
@@ -50,6 +55,10 @@ export interface DenialItem {
   readonly kind: 'issuance.denied' | 'identity.refused' | 'grant_request.refused' | 'operator.refused'
   /** Denials with the same key shortly after one another are counted on one entry. From `denialKey`. */
   readonly key: string
+  /** Counts towards the agent's denials here; empty where no such environment is known. */
+  readonly paced_in?: string
+  /** An attempt that may stop the agent by itself. */
+  readonly counts_as?: 'over' | 'red'
   readonly fields: EntryFields
   readonly payload: Readonly<Record<string, unknown>>
   readonly personal?: Personal
@@ -87,11 +96,22 @@ export interface EntryFields {
 
 /** `refused` carries a refusal of the database itself: the decision was overtaken or got round. */
 export type Verdict =
-  | { readonly status: 'ok'; readonly index: number; readonly at: string }
+  | {
+      readonly status: 'ok'
+      readonly index: number
+      readonly at: string
+      /** With `counts_as`: how many of these within the hour. */
+      readonly attempts?: number
+    }
   | {
       readonly status: 'refused'
       readonly code: Refusal['code'] | 'outcome_conflict' | 'session_over'
       readonly at: string
+      readonly stop?: string
+      /** Which of the limits, with over_limit, how many of these within the hour, and the entry that says so. */
+      readonly limit?: string
+      readonly attempts?: number
+      readonly index?: number
     }
 
 /** Records one item durably, or throws `WritError` record_unavailable / record_busy. */

@@ -63,9 +63,10 @@ export async function previewRedaction(owner: Queryable, redaction: Redaction): 
 }
 
 /**
- * Erases, says so in the log, and takes the old row versions out of tables and indexes. `rewrite` makes the tables
- * anew: without it bytes can stay in the free space of a page until something else is written there, with it
- * nobody can read or append meanwhile. Throws `RedactionRefused`; the erasure itself is one transaction.
+ * Erases, says so in the log, and takes the old row versions out of tables and indexes, all on one connection.
+ * `rewrite` makes the tables anew: without it bytes can stay in the free space of a page until something else is
+ * written there, with it nobody can read or append meanwhile. Throws `RedactionRefused`; the erasure itself is one
+ * transaction.
  */
 export async function redact(
   owner: Queryable,
@@ -81,6 +82,8 @@ export async function redact(
   await owner.query(
     'UPDATE writ.challenge SET personal = NULL WHERE personal IS NOT NULL AND expires_at <= clock_timestamp()',
   )
+  // A session tells its counts at most once a second: told after VACUUM, rows that are gone would count as held.
+  await owner.query('SELECT pg_stat_force_next_flush()')
   const tables = [...entries, ...BESIDE]
   for (const table of tables) {
     // INDEX_CLEANUP: with few dead rows PostgreSQL would leave the names in the indexes. ANALYZE: names are

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { S3Client } from '@aws-sdk/client-s3'
 import { StartError } from '../errors.js'
-import type { LockedBucket, WriteCondition } from '../types.js'
+import type { LockedBucket, WriteCondition } from '../types-aws.js'
 
 export interface BucketSettings {
   readonly bucket: string

@@ -5,7 +5,7 @@ import {
   STSClient,
   type STSClientConfig,
 } from '@aws-sdk/client-sts'
-import type { AssumedSession, AssumeRole, AssumeRoleInput } from '../types.js'
+import type { AssumedSession, AssumeRole, AssumeRoleInput } from '../types-aws.js'
 import { classify, toWritError } from './errors.js'
 
 export interface StsSettings {
@@ -103,6 +103,7 @@ function clientConfig(settings: StsSettings, region: string): STSClientConfig {
 }
 
 async function once(client: STSClient, input: AssumeRoleInput): Promise<AssumedSession> {
+  const tags = Object.entries(input.tags).map(([Key, Value]) => ({ Key, Value }))
   const answer = await client.send(
     new AssumeRoleCommand({
       RoleArn: input.roleArn,
@@ -110,7 +111,8 @@ async function once(client: STSClient, input: AssumeRoleInput): Promise<AssumedS
       SourceIdentity: input.sourceIdentity,
       DurationSeconds: input.durationSeconds,
       Policy: input.policy,
-      Tags: Object.entries(input.tags).map(([Key, Value]) => ({ Key, Value })),
+      // An empty list goes over the wire as a parameter without a value.
+      ...(tags.length === 0 ? {} : { Tags: tags }),
     }),
   )
   const { Credentials, AssumedRoleUser, PackedPolicySize } = answer

@@ -1,4 +1,5 @@
 import type {
+  Agent,
   AgentEnvironment,
   CredentialRequest,
   Decision,
@@ -11,6 +12,7 @@ import type {
   RoleKind,
   Scope,
 } from '../types.js'
+import { limitReached, overLimit } from './pace.js'
 
 /** Below this a session is over before its first call has left: STS and the SDK's own fetch take seconds. */
 export const SHORTEST_SESSION_SECONDS = 60
@@ -35,8 +37,24 @@ export function decide(
   if (agent === undefined || agent.status === 'stopped') {
     return deny('agent_stopped', `Agent ${agentName} is stopped.`)
   }
+  if (facts.stop !== undefined) {
+    return deny('agent_stopped', `Agent ${agentName} is stopped here (stop ${facts.stop}).`)
+  }
+  // Wherever it is asked for: a place that the agent may not enter, or nobody knows, must not hide it.
+  for (const name of request.scopes) {
+    const redLine = policySet.scopes.has(name) ? undefined : policySet.redLineAt(name)
+    if (redLine !== undefined) {
+      return deny('red_line', `No agent may ever have ${redLine}, with or without a grant.`)
+    }
+  }
   const environment = policySet.environments.get(request.environment)
   const place = agent.environments.get(request.environment)
+  // A session that is out already costs nothing to hand out again.
+  const pace = facts.liveSession === undefined ? facts.pace : undefined
+  // Before what is asked for is looked at: who only ever asks for what it may not have goes too fast as well.
+  if (pace !== undefined && pace.denied >= denialsAllowed(agent, place)) {
+    return { outcome: 'deny', refusal: overLimit('denials_per_hour') }
+  }
   if (environment === undefined || place === undefined) {
     return deny(
       'environment_unknown',
@@ -71,6 +89,9 @@ export function decide(
     return deny('role_missing', `Agent ${agent.name} has no ${roleKind} role in ${environment.name}.`)
   }
 
+  const limit = pace === undefined ? undefined : limitReached(pace, place.limits, request.scopes)
+  if (limit !== undefined) return { outcome: 'deny', refusal: overLimit(limit) }
+
   const longest = Math.min(place.maxSessionSeconds[roleKind], environment.maxSessionSeconds[roleKind])
   const wanted = Math.max(
     SHORTEST_SESSION_SECONDS,
@@ -101,6 +122,12 @@ export function decide(
     ...binding(place),
     grant: grant.live,
   }
+}
+
+/** Where the agent has no place, the fewest of those that it has. */
+function denialsAllowed(agent: Agent, place: AgentEnvironment | undefined): number {
+  const places = place === undefined ? [...agent.environments.values()] : [place]
+  return Math.min(...places.map(({ limits }) => limits.denialsPerHour))
 }
 
 /**

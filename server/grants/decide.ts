@@ -118,6 +118,7 @@ async function record(
 }
 
 const SENTENCES: Readonly<Record<string, string>> = {
+  agent_stopped: 'What this is for is stopped; nothing is granted until it is released.',
   already_decided: 'You have decided on this request already; one person counts once.',
   request_closed: 'The request is not pending any more.',
   grant_stale: 'The request is not the one you were shown.',

@@ -5,7 +5,16 @@ import type { Database } from '../db/pool.js'
 import { decide } from '../decision/decide.js'
 import { type ErrorCode, WritError } from '../errors.js'
 import { actionsOf, permissionsOf } from '../issuance/plan.js'
-import type { Agent, CredentialRequest, Identity, NeedsGrant, OnBehalfOf, PolicySet } from '../types.js'
+import { humansBehind, loadStanding } from '../issuance/standing.js'
+import type {
+  Agent,
+  CredentialRequest,
+  Facts,
+  Identity,
+  NeedsGrant,
+  OnBehalfOf,
+  PolicySet,
+} from '../types.js'
 import type { SigningKey } from './challenge.js'
 import { coolingDown } from './cool-down.js'
 import { callGrantFunction } from './store.js'
@@ -67,7 +76,8 @@ export async function openGrantRequest(
   deps.assertTrusted()
   const { request } = wish
   // Decided without grants: the question is whether a human could allow it, not whether one has already.
-  const decision = decide(policySet, agentName, request, { grants: [] }, deps.now())
+  const stop = await stopOn(deps, policySet, agentName, request.environment, requester)
+  const decision = decide(policySet, agentName, request, { grants: [], ...stop }, deps.now())
   const refused = async (error: WritError): Promise<WritError> => {
     await deps.record({
       op: 'denial',
@@ -134,12 +144,31 @@ export async function openGrantRequest(
     if (until !== undefined && seconds !== undefined) {
       throw await refused(coolingDown(agentName, request.environment, { until, seconds }))
     }
+    if (answer.code === 'agent_stopped') {
+      throw await refused(new WritError('agent_stopped', `Agent ${agentName} is stopped here.`))
+    }
     throw new WritError(
       answer.code as ErrorCode,
       `Agent ${agentName} has three requests waiting for a human.`,
     )
   }
   return answer
+}
+
+/** The stop that holds for the agent there, as it does for credentials. */
+async function stopOn(
+  { database }: GrantDeps,
+  policySet: PolicySet,
+  agent: string,
+  environment: string,
+  requester: Requester,
+): Promise<Pick<Facts, 'stop'>> {
+  const account = policySet.environments.get(environment)?.account
+  const identity = requester.kind === 'agent' ? requester.identity : {}
+  const humans = humansBehind(policySet.agents.get(agent), identity)
+  const asker = { agent, environment, humans, ...(account === undefined ? {} : { account }) }
+  const { stop } = await loadStanding(database, asker)
+  return stop === undefined ? {} : { stop }
 }
 
 /** Whose approval does not count: the owner's in production, and that of whoever the agent acts for. */

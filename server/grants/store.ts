@@ -1,4 +1,5 @@
 import type { Database } from '../db/pool.js'
+import { DatabaseError } from '../db/pool-errors.js'
 import type { GrantFact } from '../types.js'
 import type { GrantRequestView, GrantView } from './types.js'
 
@@ -80,10 +81,19 @@ export async function callGrantFunction<T>(
   name: 'open_grant_request' | 'decide_grant_request',
   argument: Readonly<Record<string, unknown>>,
 ): Promise<StoreAnswer<T>> {
-  const rows = await database.query<{ answer: StoreAnswer<T> }>(`SELECT writ.${name}($1::jsonb) AS answer`, [
-    JSON.stringify(argument),
-  ])
-  return answerOf(rows)
+  try {
+    const rows = await database.query<{ answer: StoreAnswer<T> }>(
+      `SELECT writ.${name}($1::jsonb) AS answer`,
+      [JSON.stringify(argument)],
+    )
+    return answerOf(rows)
+  } catch (error) {
+    // Stopped between our look and the head's lock: the database lets no such row in (migrations/014-stops.sql).
+    if (error instanceof DatabaseError && error.sqlState === 'WR012') {
+      return { status: 'refused', code: 'agent_stopped' }
+    }
+    throw error
+  }
 }
 
 export async function withdrawGrantRequest(

@@ -4,9 +4,11 @@ import { decide } from '../decision/decide.js'
 import { ERRORS, WritError } from '../errors.js'
 import { type Issued, issueCredentials, type Refused } from '../issuance/issue.js'
 import { planSession } from '../issuance/plan.js'
+import { humansBehind } from '../issuance/standing.js'
 import type { CredentialRequest, Identity, NeedsGrant } from '../types.js'
 import { agentsOnly } from './authenticate.js'
 import type { HttpDeps } from './deps.js'
+import { limitsLeft } from './pace-view.js'
 import { credentialsAnswer, credentialsBody, explainAnswer, explainBody, whoamiAnswer } from './schemas.js'
 import { whoami } from './whoami.js'
 
@@ -55,7 +57,7 @@ export const agentRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (app
         response: { 200: whoamiAnswer },
       },
     },
-    async (request) => whoami(callerOf(request)),
+    async (request) => whoami(callerOf(request), deps),
   )
 
   app.post(
@@ -72,14 +74,30 @@ export const agentRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (app
     async (request) => {
       const { agent, identity, policySet } = callerOf(request)
       const wish = wishOf(request.body)
-      const grants = await deps.issue.loadGrants(agent.name, wish.environment)
-      const decision = decide(policySet, agent.name, wish, { grants }, deps.issue.now())
-      const base = { outcome: decision.outcome, policy_digest: policySet.digest }
+      const account = policySet.environments.get(wish.environment)?.account ?? ''
+      const [grants, standing] = await Promise.all([
+        deps.issue.loadGrants(agent.name, wish.environment),
+        deps.issue.loadStanding({
+          agent: agent.name,
+          environment: wish.environment,
+          account,
+          humans: humansBehind(agent, identity),
+        }),
+      ])
+      const decision = decide(policySet, agent.name, wish, { grants, ...standing }, deps.issue.now())
+      const place = agent.environments.get(wish.environment)
+      const base = {
+        outcome: decision.outcome,
+        policy_digest: policySet.digest,
+        ...(standing.stop === undefined ? {} : { stop: standing.stop }),
+        ...(place === undefined ? {} : { limits: limitsLeft(place.limits, standing.pace) }),
+      }
       if (decision.outcome !== 'allow') {
-        const { code, detail } = decision.refusal
+        const { code, detail, retryAfterSeconds } = decision.refusal
         const needed =
           decision.outcome === 'needs-grant' ? { approvals_needed: decision.approvalsNeeded } : {}
-        return { ...base, code, detail, next: ERRORS[code].next, ...needed }
+        const again = retryAfterSeconds === undefined ? {} : { retry_after_seconds: retryAfterSeconds }
+        return { ...base, code, detail, next: ERRORS[code].next, ...needed, ...again }
       }
       const plan = planSession(decision, identity, { ip: request.ip }, '000000000000', deps.issue.settings)
       if ('refusal' in plan) {
@@ -103,8 +121,11 @@ export const agentRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (app
 export function orThrow(answer: Issued | Refused, wish: CredentialRequest): Issued {
   if (answer.outcome !== 'refused') return answer
   const { refusal, needsGrant } = answer
-  const extra = needsGrant === undefined ? {} : { grant_request: prefilled(needsGrant, wish) }
-  throw new WritError(refusal.code, refusal.detail, extra)
+  const { code, detail, retryAfterSeconds } = refusal
+  throw new WritError(code, detail, {
+    ...(needsGrant === undefined ? {} : { grant_request: prefilled(needsGrant, wish) }),
+    ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
+  })
 }
 
 /** Ready to be sent to POST /v1/grant-requests as it is. */

@@ -19,12 +19,17 @@ import { consoleRoutes } from './console/routes.js'
 import type { HttpDeps } from './deps.js'
 import { grantRoutes } from './grant-routes.js'
 import { healthRoutes } from './health-routes.js'
+import { incidentRoutes } from './incident-routes.js'
 import { keyRoutes } from './key-routes.js'
 import { logRoutes } from './log-routes.js'
+import { countRequests, metricsRoutes } from './metrics-routes.js'
 import { operatorRoutes } from './operator-routes.js'
 import { sendProblem } from './problems.js'
+import { reachRoutes } from './reach-routes.js'
+import { revokeRoutes } from './revoke-routes.js'
 import { securityRoutes } from './security-routes.js'
 import { endSilentConnections } from './silent-connections.js'
+import { stopRoutes } from './stop-routes.js'
 import { streamRoutes } from './stream-routes.js'
 import { webhookRoutes } from './webhook-routes.js'
 
@@ -70,6 +75,7 @@ export async function buildApp(deps: HttpDeps, settings: HttpSettings): Promise<
     return sendErrorPage(error, request, reply)
   })
   endSilentConnections(app)
+  countRequests(app, deps.metrics)
   let closing = false
   app.addHook('preClose', async () => {
     closing = true
@@ -125,13 +131,18 @@ export async function buildApp(deps: HttpDeps, settings: HttpSettings): Promise<
   })
   for (const routes of [
     healthRoutes,
+    metricsRoutes,
     agentRoutes,
     awsRoutes,
     grantRoutes,
     operatorRoutes,
     breakGlassRoutes,
+    stopRoutes,
+    revokeRoutes,
+    incidentRoutes,
     keyRoutes,
     securityRoutes,
+    reachRoutes,
     streamRoutes,
     logRoutes,
     webhookRoutes,

@@ -1,22 +1,12 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
-import { openCheckpoint } from '../audit/merkle/checkpoint.js'
-import { parseVerifierKey } from '../audit/merkle/keys.js'
 import { consistencyProof, inclusionProof } from '../audit/merkle/proof.js'
-import {
-  parseTilePath,
-  readTile,
-  splitBundle,
-  TILE_WIDTH,
-  tileAt,
-  tileHashes,
-} from '../audit/merkle/tiles.js'
-import { formatProof } from '../audit/merkle/tlog-proof.js'
-import type { Publishing } from '../audit/publish/publishing.js'
+import { parseTilePath, tileHashes } from '../audit/merkle/tiles.js'
 import { exportEntries, logSize, logStart } from '../audit/queries.js'
 import { WritError } from '../errors.js'
 import { operatorsOnly } from './authenticate.js'
 import type { HttpDeps } from './deps.js'
+import { entryProof, publishedHead, publishingOf } from './log-proofs.js'
 import { lineStreams } from './streaming.js'
 
 const index = z.coerce
@@ -49,7 +39,7 @@ export const logRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (app, 
     },
     async (_request, reply) => {
       reply.header('cache-control', 'no-store')
-      return head(deps)
+      return publishedHead(publishingOf(deps))
     },
   )
 
@@ -64,7 +54,7 @@ export const logRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (app, 
       },
     },
     async () => {
-      const { origin, verifierKey } = publishing(deps)
+      const { origin, verifierKey } = publishingOf(deps)
       return { origin, verifier_key: verifierKey }
     },
   )
@@ -129,7 +119,8 @@ export const logRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (app, 
     async (request, reply) => {
       const path = `tile/${request.params['*']}`
       // Only paths of tiles: this is no way to the rest of the folder.
-      const data = parseTilePath(path) === undefined ? undefined : await publishing(deps).published.read(path)
+      const data =
+        parseTilePath(path) === undefined ? undefined : await publishingOf(deps).published.read(path)
       if (data === undefined) throw new WritError('not_found', 'There is no such tile.')
       return reply.type('application/octet-stream').send(data)
     },
@@ -147,10 +138,10 @@ export const logRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (app, 
       },
     },
     async (request) => {
-      const { size, origin } = await head(deps)
+      const { size, origin } = await publishedHead(publishingOf(deps))
       const { index } = request.params
       if (index >= size) throw notYet(index, size)
-      const hashes = await inclusionProof(index, size, tileHashes(publishing(deps).published.read, size))
+      const hashes = await inclusionProof(index, size, tileHashes(publishingOf(deps).published.read, size))
       return { origin, size, index, hashes: hashes.map((hash) => hash.toString('base64')) }
     },
   )
@@ -167,10 +158,10 @@ export const logRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (app, 
       },
     },
     async (request) => {
-      const { size, origin } = await head(deps)
+      const { size, origin } = await publishedHead(publishingOf(deps))
       const { from } = request.params
       if (from > size) throw notYet(from - 1, size)
-      const hashes = await consistencyProof(from, size, tileHashes(publishing(deps).published.read, size))
+      const hashes = await consistencyProof(from, size, tileHashes(publishingOf(deps).published.read, size))
       return { origin, size, from, hashes: hashes.map((hash) => hash.toString('base64')) }
     },
   )
@@ -187,39 +178,13 @@ export const logRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (app, 
         response: { 200: z.object({ origin: z.string(), size: z.number().int(), proof: z.string() }) },
       },
     },
-    async (request) => {
-      const { size, note, origin } = await head(deps)
-      const { index } = request.params
-      if (index >= size) throw notYet(index, size)
-      const { read } = publishing(deps).published
-      const { data } = await readTile(read, { ...tileAt(0, index, size), level: 'entries' })
-      const extra = splitBundle(data).bodies[index % TILE_WIDTH]
-      if (extra === undefined) throw new WritError('not_found', 'The bundle of this entry is cut off.')
-      const path = await inclusionProof(index, size, tileHashes(read, size))
-      return {
-        origin,
-        size,
-        proof: formatProof({ extra, index, path, checkpoint: Buffer.from(note) }).toString('utf8'),
-      }
-    },
+    async (request) => entryProof(publishingOf(deps), request.params.index),
   )
 }
 
-function publishing(deps: HttpDeps): Publishing {
-  if (deps.publishing === undefined) {
-    throw new WritError('log_not_published', 'This replica does not publish the log.')
-  }
-  return deps.publishing
-}
-
-async function head(deps: HttpDeps) {
-  const { published, origin, verifierKey } = publishing(deps)
-  const note = await published.read('checkpoint')
-  if (note === undefined) throw new WritError('log_not_published', 'No checkpoint is published yet.')
-  const { size } = openCheckpoint(note, [parseVerifierKey(verifierKey)], origin)
-  return { note: note.toString('utf8'), size, origin }
-}
-
 function notYet(index: number, size: number): WritError {
-  return new WritError('not_found', `Entry ${index} is not in the newest checkpoint, which has ${size}.`)
+  return new WritError(
+    'entry_not_covered',
+    `Entry ${index} is not in the newest checkpoint, which has ${size}.`,
+  )
 }

@@ -189,6 +189,7 @@ export const operatorRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (
       const answer = await revokeGrant(deps.database, request.params.id, operator.name, request.body.reason)
       if (answer.status === 'refused')
         throw new WritError(answer.code as ErrorCode, 'There is no such grant.')
+      deps.revocation.kick()
       request.log.info({ grant: request.params.id, operator: operator.name }, 'grant revoked')
       const [view] = await listGrants(deps.database, { id: request.params.id }, { limit: 1 })
       if (view === undefined) throw new WritError('not_found', 'There is no such grant.')

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { limitsView } from './pace-view.js'
 
 /** Text a human reads: no control characters, so that it cannot forge a log line or a terminal's screen. */
 export const text = (most: number) =>
@@ -14,10 +15,11 @@ export const environmentName = z
   .regex(/^[a-z0-9][a-z0-9-]{0,31}$/)
   .describe('Name of an environment, as in its document')
 export const agentName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,39}$/)
+/** Wider than names of scopes are: who asks for `iam:CreateUser` is to be told, and counted, not corrected. */
 const scopeName = z
   .string()
   .max(64)
-  .regex(/^[a-z0-9-]+(:[a-z0-9-]+)*$/)
+  .regex(/^[A-Za-z0-9_-]+(:[A-Za-z0-9_-]+)*$/)
 export const recordId = z.string().regex(/^[0-9a-hjkmnp-tv-z]{12}$/)
 export const scopeList = z
   .array(scopeName)
@@ -191,6 +193,8 @@ export const whoamiAnswer = z.object({
       tier: z.string(),
       account: z.string(),
       regions: z.array(z.string()),
+      stop: z.string().optional().describe('Id of the stop that holds for you here'),
+      limits: limitsView,
       scopes: z.array(
         z.object({
           scope: z.string(),
@@ -217,6 +221,9 @@ export const explainAnswer = z.object({
   duration_seconds: z.number().int().optional(),
   approvals_needed: z.number().int().optional(),
   grant: z.string().optional(),
+  stop: z.string().optional().describe('Id of the stop that holds for you here'),
+  limits: limitsView.optional(),
+  retry_after_seconds: z.number().int().optional(),
   policy_digest: z.string(),
   session_policy: z.unknown().optional(),
   session_policy_characters: z.number().int().optional(),

@@ -1,6 +1,16 @@
 import { type DenialItem, denialKey, type IntentItem } from '../audit/items.js'
 import { type Personal, type Seen, seenFrom } from '../audit/personal.js'
-import type { Allow, CredentialRequest, Identity, PolicySet, Refusal } from '../types.js'
+import type {
+  Agent,
+  Allow,
+  CredentialRequest,
+  Environment,
+  Identity,
+  PolicySet,
+  Refusal,
+  RefusalCode,
+  Tier,
+} from '../types.js'
 import type { Caller } from './network.js'
 import { actionsOf, type SessionPlan } from './plan.js'
 
@@ -24,6 +34,7 @@ export function intentOf(
   allow: Allow,
   plan: SessionPlan,
   issuanceId: string,
+  humans: readonly string[],
 ): IntentItem {
   const { identity, request, requestId } = asking
   const { policy, tags, sourceIdentity } = plan.assume
@@ -40,6 +51,8 @@ export function intentOf(
     permissions_sha256: plan.permissionsSha256,
     not_after: plan.notAfter.toISOString(),
     ...(allow.grant === undefined ? {} : { grant_id: allow.grant.id }),
+    humans,
+    limits: limitsOf(allow.agent, allow.environment),
     payload: {
       request: requestId,
       account: allow.environment.account,
@@ -62,9 +75,13 @@ export function intentOf(
 export function denialOf(asking: Asking, policySet: PolicySet, refusal: Refusal): DenialItem {
   const { agent, identity, request, requestId } = asking
   const tier = policySet.environments.get(request.environment)?.tier
+  const counts = countsAs(refusal.code, tier)
   return {
     op: 'denial',
     kind: 'issuance.denied',
+    // Names that nobody knows would fill the table of counts, each with a count of its own.
+    paced_in: tier === undefined ? '' : request.environment,
+    ...(counts === undefined ? {} : { counts_as: counts }),
     key: denialKey(agent, identity.subject, request.environment, request.scopes, refusal.code),
     fields: {
       agent,
@@ -81,6 +98,23 @@ export function denialOf(asking: Asking, policySet: PolicySet, refusal: Refusal)
     },
     personal: personalOf(asking),
     seen: { ...seenFrom(asking.caller.ip), ...knownScopes(policySet, request.scopes) },
+  }
+}
+
+/** Attempts at what no agent ever gets, and at going faster than it may. */
+function countsAs(code: RefusalCode, tier: Tier | undefined): 'over' | 'red' | undefined {
+  if (code === 'over_limit') return 'over'
+  return code === 'red_line' || (code === 'delete_not_allowed' && tier === 'production') ? 'red' : undefined
+}
+
+/** As the database compares them with its counts. */
+function limitsOf(agent: Agent, environment: Environment): Readonly<Record<string, number>> {
+  const limits = agent.environments.get(environment.name)?.limits ?? environment.limits
+  return {
+    issuances_per_minute: limits.issuancesPerMinute,
+    live_sessions: limits.liveSessions,
+    scopes_per_hour: limits.scopesPerHour,
+    denials_per_hour: limits.denialsPerHour,
   }
 }
 

@@ -1,30 +1,38 @@
-import type { RecordItem } from '../audit/items.js'
+import type { RecordItem, Verdict } from '../audit/items.js'
 import { seenFrom } from '../audit/personal.js'
 import { decide } from '../decision/decide.js'
+import { overLimit } from '../decision/pace.js'
 import { WritError } from '../errors.js'
-import type {
-  Allow,
-  AssumedSession,
-  AssumeRole,
-  Decision,
-  GrantFact,
-  NeedsGrant,
-  PolicySet,
-  Refusal,
-} from '../types.js'
+import type { Allow, Decision, GrantFact, NeedsGrant, PolicySet, Refusal } from '../types.js'
+import type { AssumedSession, AssumeRole } from '../types-aws.js'
 import { type Asking, denialOf, intentOf, personalOf } from './entries.js'
 import { type LiveSession, type LiveSessions, sessionKey } from './live-sessions.js'
 import { type PlanSettings, planSession, type SessionPlan } from './plan.js'
+import { type Asker, humansBehind, type Standing } from './standing.js'
 
 export interface IssueDeps {
   /** Grants for an agent in an environment, newest first; from the primary, never a replica. */
   readonly loadGrants: (agent: string, environment: string) => Promise<readonly GrantFact[]>
+  /** Stops and pace; from the primary too. */
+  readonly loadStanding: (asker: Asker) => Promise<Standing>
+  /** Told of attempts that may stop an agent by themselves, after they are recorded. */
+  readonly onAttempt: (attempt: Attempt) => void
   readonly record: RecordItem
   readonly assumeRole: AssumeRole
   readonly live: LiveSessions
   readonly newId: () => string
   readonly now: () => Date
   readonly settings: PlanSettings
+}
+
+/** A refusal that counts towards an automatic stop, and how many there were within the hour. */
+export interface Attempt {
+  readonly agent: string
+  readonly environment: string
+  readonly kind: 'over' | 'red'
+  readonly attempts: number
+  /** Index of the entry of the refusal. */
+  readonly entry: number
 }
 
 export interface Issued {
@@ -59,11 +67,22 @@ export async function issueCredentials(
 ): Promise<Issued | Refused> {
   const { agent, identity, request, caller } = asking
   const key = sessionKey(agent, identity, request, caller.ip)
-  const grants = await deps.loadGrants(agent, request.environment)
+  const humans = humansBehind(policySet.agents.get(agent), identity)
+  const account = policySet.environments.get(request.environment)?.account
+  const asker = {
+    agent,
+    environment: request.environment,
+    humans,
+    ...(account === undefined ? {} : { account }),
+  }
+  const [grants, standing] = await Promise.all([
+    deps.loadGrants(agent, request.environment),
+    deps.loadStanding(asker),
+  ])
   // After reading: a grant that came while waiting must not look as if it began in the future.
   const now = deps.now()
   const held = deps.live.find(key, now)
-  const facts = { grants, ...(held === undefined ? {} : { liveSession: held }) }
+  const facts = { grants, ...standing, ...(held === undefined ? {} : { liveSession: held }) }
 
   const decision = decide(policySet, agent, request, facts, now)
   if (decision.outcome !== 'allow') return refuse(deps, asking, policySet, decision)
@@ -76,7 +95,7 @@ export async function issueCredentials(
   }
   if (held !== undefined) {
     if (sameSession(held, decision, plan)) {
-      const delivered = await deliver(deps, asking, held, decision, plan)
+      const delivered = await deliver(deps, asking, humans, held, decision, plan)
       if (delivered !== undefined) return delivered
     }
     // The grant was revoked or the policy moved on: the held session is not handed out again.
@@ -84,11 +103,18 @@ export async function issueCredentials(
   }
 
   // A: the intention, and the use of the grant, before AWS hears of it.
-  const intent = await deps.record(intentOf(asking, policySet, decision, plan, issuanceId))
-  if (intent.status === 'refused') return overtaken(intent.code, decision)
+  const intent = await deps.record(intentOf(asking, policySet, decision, plan, issuanceId, humans))
+  if (intent.status === 'refused') {
+    // Of a burst only the first few were decided on counts that had no room: the rest are attempts too.
+    const { attempts, index: entry } = intent
+    if (attempts !== undefined && entry !== undefined) {
+      deps.onAttempt({ agent, environment: request.environment, kind: 'over', attempts, entry })
+    }
+    return overtaken(intent, decision)
+  }
 
   const human = identity.onBehalfOf?.human
-  const seen = human === undefined ? {} : { seen: { human } }
+  const seen = { humans, ...(human === undefined ? {} : { seen: { human } }) }
   let session: AssumedSession
   try {
     session = await deps.assumeRole(plan.assume)
@@ -115,7 +141,7 @@ export async function issueCredentials(
     ...seen,
   })
   // Revoked meanwhile, or swept while AWS was slow: the session exists, is recorded, and reaches nobody.
-  if (outcome.status === 'refused') return overtaken(outcome.code, decision)
+  if (outcome.status === 'refused') return overtaken(outcome, decision)
 
   const grantId = decision.grant?.id
   deps.live.keep(key, {
@@ -134,6 +160,7 @@ export async function issueCredentials(
 async function deliver(
   deps: IssueDeps,
   asking: Asking,
+  humans: readonly string[],
   held: LiveSession,
   allow: Allow,
   plan: SessionPlan,
@@ -143,6 +170,7 @@ async function deliver(
     op: 'delivery',
     issuance_id: issuanceId,
     agent: asking.agent,
+    humans,
     payload: { request: asking.requestId },
     personal: personalOf(asking),
     seen: seenFrom(asking.caller.ip),
@@ -167,7 +195,13 @@ async function refuse(
   policySet: PolicySet,
   decision: Exclude<Decision, Allow>,
 ): Promise<Refused> {
-  await deps.record(denialOf(asking, policySet, decision.refusal))
+  const denial = denialOf(asking, policySet, decision.refusal)
+  const verdict = await deps.record(denial)
+  if (denial.counts_as !== undefined && verdict.status === 'ok' && verdict.attempts !== undefined) {
+    const { agent, request } = asking
+    const { attempts, index: entry } = verdict
+    deps.onAttempt({ agent, environment: request.environment, kind: denial.counts_as, attempts, entry })
+  }
   return {
     outcome: 'refused',
     refusal: decision.refusal,
@@ -175,15 +209,17 @@ async function refuse(
   }
 }
 
-/** The database refused what we had allowed: a grant changed between reading it and locking it. It recorded that. */
-function overtaken(code: string, allow: Allow): Refused {
+/** The database refused what we had allowed: something changed between reading it and locking it. It recorded that. */
+function overtaken({ code, limit }: Extract<Verdict, { status: 'refused' }>, allow: Allow): Refused {
   if (code === 'outcome_conflict' || code === 'session_over') {
     throw new WritError('aws_unavailable', 'AWS answered after the issuance had been given up.')
   }
-  const refusal = {
-    code: code as Refusal['code'],
-    detail: 'The grant ended while the request was under way.',
+  if (code === 'agent_stopped') {
+    const detail = `${allow.agent.name} was stopped while the request was under way.`
+    return { outcome: 'refused', refusal: { code, detail } }
   }
+  if (code === 'over_limit') return { outcome: 'refused', refusal: overLimit(limit) }
+  const refusal = { code, detail: 'The grant ended while the request was under way.' }
   return { outcome: 'refused', refusal, needsGrant: needsGrant(allow, refusal) }
 }
 

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
-import type { AssumedSession, CredentialRequest, Identity } from '../types.js'
+import type { CredentialRequest, Identity } from '../types.js'
+import type { AssumedSession } from '../types-aws.js'
 
 /** A session that is out and may be handed out again. Memory only: it holds the secret. */
 export interface LiveSession {

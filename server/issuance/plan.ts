@@ -1,13 +1,6 @@
 import { renderPermissions } from '../policy/render.js'
-import type {
-  Allow,
-  AssumeRoleInput,
-  Identity,
-  NeedsGrant,
-  PolicyStatement,
-  Refusal,
-  Scope,
-} from '../types.js'
+import type { Allow, Identity, NeedsGrant, PolicyStatement, Refusal, Scope } from '../types.js'
+import type { AssumeRoleInput } from '../types-aws.js'
 import { bindNetwork, type Caller } from './network.js'
 import { SESSION_POLICY_LIMIT, sessionPolicy } from './session-policy.js'
 

@@ -2,12 +2,16 @@ import { randomBytes } from 'node:crypto'
 import { WritError } from '../errors.js'
 import type { OperatorDeps } from './deps.js'
 
-export type Purpose = 'decision' | 'vouch' | 'register' | 'sign-in'
+/** What a document may be signed for. */
+export type SignedPurpose = 'decision' | 'vouch' | 'release' | 'close'
+export type Purpose = SignedPurpose | 'register' | 'sign-in'
 
 /** Long enough to read and to find the key. Signing in shows nothing that has to be read. */
 const SECONDS: Readonly<Record<Purpose, number>> = {
   decision: 300,
   vouch: 300,
+  release: 300,
+  close: 300,
   register: 300,
   'sign-in': 120,
 }
@@ -60,7 +64,7 @@ export async function takeChallenge(
 export async function readChallenge(
   { database }: Pick<OperatorDeps, 'database'>,
   id: string,
-  purpose: 'decision' | 'vouch',
+  purpose: SignedPurpose,
   operator: string,
 ): Promise<string> {
   const [row] = await database.query<{ document: string }>(

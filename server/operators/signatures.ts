@@ -3,7 +3,7 @@ import { proofProblem } from '../audit/proofs/proof.js'
 import { sshSignCount } from '../audit/proofs/ssh.js'
 import { WritError } from '../errors.js'
 import { verifyAssertion } from './ceremonies.js'
-import { readChallenge } from './challenges.js'
+import { readChallenge, type SignedPurpose } from './challenges.js'
 import { type OperatorDeps, relyingParty } from './deps.js'
 import { keysOf } from './keys.js'
 import { refuse } from './store.js'
@@ -22,7 +22,7 @@ export type SubmittedProof =
 export async function checkSigned(
   deps: OperatorDeps,
   operator: string,
-  purpose: 'decision' | 'vouch',
+  purpose: SignedPurpose,
   { challenge, proof }: { readonly challenge: string; readonly proof: SubmittedProof },
 ): Promise<{ readonly proof: Proof; readonly signCount: number }> {
   const key = (await keysOf(deps, operator)).find(

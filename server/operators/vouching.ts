@@ -1,10 +1,8 @@
-import { randomBytes } from 'node:crypto'
-import { canonicalText, challengeOf, type KeyKind, type VouchDocument } from '../audit/proofs/document.js'
+import type { KeyKind } from '../audit/proofs/document.js'
 import { WritError } from '../errors.js'
 import type { Operator } from '../types.js'
-import { putChallenge } from './challenges.js'
-import { type OperatorDeps, relyingParty } from './deps.js'
-import { keysOf } from './keys.js'
+import { askToSign, type SignChallenge } from './asking.js'
+import type { OperatorDeps } from './deps.js'
 import { checkSigned, type SubmittedProof } from './signatures.js'
 import { type Caller, callKeyFunction, refuse } from './store.js'
 
@@ -21,26 +19,6 @@ export interface Proposal {
   readonly expires_at: string
   /** Whether the caller may vouch for it. */
   readonly may_vouch: boolean
-}
-
-/** What somebody is asked to sign, and what their client needs for it: as for a decision. */
-export interface VouchChallenge {
-  readonly challenge: string
-  /** Canonical text (RFC 8785) of a VouchDocument. */
-  readonly document: string
-  readonly expires_at: string
-  readonly keys: readonly {
-    readonly id: string
-    readonly kind: KeyKind
-    readonly transports: readonly string[]
-  }[]
-  readonly webauthn: {
-    readonly challenge: string
-    readonly rp_id: string
-    readonly allow_credentials: readonly { readonly id: string; readonly transports: readonly string[] }[]
-    readonly user_verification: 'required'
-    readonly timeout_ms: number
-  }
 }
 
 const mayVouch = ({ roles }: Operator): boolean => roles.has('approver') || roles.has('admin')
@@ -75,14 +53,9 @@ export async function vouchChallenge(
   deps: OperatorDeps,
   voucher: Operator,
   id: string,
-): Promise<VouchChallenge> {
+): Promise<SignChallenge> {
   const proposal = await proposalToVouchFor(deps, voucher, id)
-  const keys = await keysOf(deps, voucher.name)
-  if (keys.length === 0) throw new WritError('key_unknown', `${voucher.name} has no key to sign with.`)
-  const { origin, rpId } = relyingParty(deps)
-  const now = deps.now()
-  const seconds = 300
-  const document: VouchDocument = {
+  return askToSign(deps, voucher.name, 'vouch', {
     type: 'writ.vouch.v1',
     voucher: voucher.name,
     operator: proposal.operator,
@@ -91,29 +64,7 @@ export async function vouchChallenge(
     key_kind: proposal.kind,
     public_key: proposal.public_key,
     label: proposal.label,
-    origin,
-    rp_id: rpId,
-    nonce: randomBytes(32).toString('base64url'),
-    issued_at: now.toISOString(),
-    expires_at: new Date(now.getTime() + seconds * 1000).toISOString(),
-  }
-  const text = canonicalText(document)
-  const challenge = await putChallenge(deps, { purpose: 'vouch', operator: voucher.name, document: text })
-  return {
-    challenge: challenge.id,
-    document: text,
-    expires_at: document.expires_at,
-    keys: keys.map(({ id: key, kind, transports }) => ({ id: key, kind, transports })),
-    webauthn: {
-      challenge: challengeOf(text).toString('base64url'),
-      rp_id: rpId,
-      allow_credentials: keys
-        .filter(({ kind }) => kind === 'passkey')
-        .map(({ id: key, transports }) => ({ id: key, transports })),
-      user_verification: 'required',
-      timeout_ms: seconds * 1000,
-    },
-  }
+  })
 }
 
 /**

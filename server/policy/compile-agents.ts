@@ -9,6 +9,7 @@ import type {
   Scope,
 } from '../types.js'
 import { tightened } from './compile-environments.js'
+import { tightenedLimits } from './compile-limits.js'
 import { frozenMap } from './freeze.js'
 import type { Parsed } from './parse.js'
 import { suggest } from './problems.js'
@@ -104,6 +105,7 @@ function compilePlace(
       `the environment ${environment.name}`,
       report,
     ),
+    limits: tightenedLimits(document, [...base, 'limits'], written.limits, environment, report),
   }
 }
 

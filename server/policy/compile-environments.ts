@@ -1,4 +1,5 @@
 import type { Environment, Operator, RoleKind } from '../types.js'
+import { compilePace } from './compile-limits.js'
 import { frozenSet } from './freeze.js'
 import type { Parsed } from './parse.js'
 import { suggest } from './problems.js'
@@ -39,6 +40,7 @@ export function compileEnvironment(document: Parsed<'environment'>, report: Repo
     allowDelete: rules.deletes === 'yes' || (rules.deletes === 'opt-in' && value.allow_delete === true),
     coolDownSeconds: coolDown(document, report),
     ...breakGlass(document, report),
+    ...compilePace(document),
   }
 }
 

@@ -14,6 +14,7 @@ import { overlaps } from './overlap.js'
 import type { Parsed, ParseResult } from './parse.js'
 import { operatorsMatcher } from './people.js'
 import { type Problem, sortProblems, suggest } from './problems.js'
+import { redLineSpelling } from './red-line-names.js'
 import type { RedLine } from './red-lines.js'
 import { type Report, reporter } from './report.js'
 import type { Kind } from './schema.js'
@@ -24,7 +25,7 @@ export type CompileResult =
   | { readonly ok: false; readonly problems: readonly Problem[] }
 
 /** Part of the digest: raised when the same documents come to mean something else. */
-const MEANING = 2
+const MEANING = 3
 
 /**
  * Documents → the policy set that decisions are made on, or everything that is wrong with them. The order of
@@ -79,6 +80,7 @@ export async function compile(parsed: ParseResult): Promise<CompileResult> {
       operators,
       issuers: [...issuers].sort(byIssuer),
       webhooks: named<Webhook>(webhooks),
+      redLineAt: redLineSpelling(added, data),
       agentsMatching: indexIdentities(agents),
       operatorsMatching: operatorsMatcher(people, groups),
       operatorByName: (name: string) => operators.get(name),

@@ -23,6 +23,7 @@ export const PROBLEM_CODES = {
   audience_shared: "One audience for agents and operators: an agent's token would verify as an operator's.",
   url_insecure: 'A URL that is neither https nor http on loopback.',
   session_loosened: 'A session longer than what it may tighten.',
+  limit_loosened: 'An agent that may go faster than its environment allows.',
   approvals_loosened: 'Fewer approvals than the tier demands, or approvals where nobody is asked.',
   break_glass_invalid: 'Breaking the glass outside production, or for longer than an hour.',
   delete_not_allowed: 'Deleting where the tier does not know it.',

@@ -11,7 +11,7 @@ const lines = (because: string, ...patterns: string[]): readonly RedLine[] =>
   patterns.map((pattern) => ({ pattern, because }))
 
 /** Every write of these, whatever it is called. */
-const IDENTITY_SERVICES = ['iam', 'organizations', 'account', 'sso', 'sso-directory', 'identitystore']
+export const IDENTITY_SERVICES = ['iam', 'organizations', 'account', 'sso', 'sso-directory', 'identitystore']
 
 /**
  * The floor: constants of the code, so no document, option or variable can lower it. That every name exists

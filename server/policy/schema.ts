@@ -15,6 +15,7 @@ import {
 } from './schema-fields.js'
 import { claimName, claims } from './schema-matcher.js'
 import { operatorSchema, operatorsSchema } from './schema-people.js'
+import { LIMITS, MOST_ATTEMPTS, MOST_LIMIT } from './tiers.js'
 
 /** Every document that a policy folder may hold. This is the one source of checks, JSON Schema and docs/policy.md. */
 
@@ -28,6 +29,37 @@ const approvalCount = z
   .int({ error: 'must be a whole number' })
   .min(1, { error: 'must be at least 1' })
   .max(10, { error: 'must be at most 10' })
+
+const whole = (most: number) =>
+  z
+    .int({ error: 'must be a whole number' })
+    .min(1, { error: 'must be at least 1' })
+    .max(most, { error: `must be at most ${most}` })
+    .optional()
+
+type Said = Readonly<Record<keyof typeof LIMITS, string>>
+const saidOf = (say: (usual: number) => string): Said => ({
+  issuances_per_minute: say(LIMITS.issuances_per_minute),
+  live_sessions: say(LIMITS.live_sessions),
+  scopes_per_hour: say(LIMITS.scopes_per_hour),
+  denials_per_hour: say(LIMITS.denials_per_hour),
+})
+const usualLimits = saidOf((usual) => `; ${usual} when left out`)
+const unsaid = saidOf(() => '')
+
+const paceLimits = (what: string, usual: Said) =>
+  mapping({
+    issuances_per_minute: whole(MOST_LIMIT).describe(
+      `Sessions begun within a minute${usual.issuances_per_minute}.`,
+    ),
+    live_sessions: whole(MOST_LIMIT).describe(`Sessions that are not over${usual.live_sessions}.`),
+    scopes_per_hour: whole(MOST_LIMIT).describe(
+      `Different scopes that sessions were begun with within an hour${usual.scopes_per_hour}.`,
+    ),
+    denials_per_hour: whole(MOST_LIMIT).describe(
+      `Denials within an hour; repeats of one within seconds count once${usual.denials_per_hour}.`,
+    ),
+  }).describe(what)
 
 export const environmentSchema = mapping({
   environment: environmentName.describe('Name of the environment.'),
@@ -72,6 +104,17 @@ export const environmentSchema = mapping({
     .describe(
       'Production only: whose approval alone is enough in an emergency. Owners and whoever the agent acts for stay barred.',
     ),
+  limits: paceLimits('How fast each agent may go here; over it, 429.', usualLimits).optional(),
+  stop_after: mapping({
+    over_limit: whole(MOST_ATTEMPTS).describe('Refusals because the agent went too fast.'),
+    red_lines: whole(MOST_ATTEMPTS).describe(
+      'Attempts at what no agent may ever have; in production, at deleting where nobody may.',
+    ),
+  })
+    .optional()
+    .describe(
+      'So many attempts within an hour stop the agent everywhere, by themselves; one person releases it. Off when left out.',
+    ),
 }).describe('A place: one AWS account with a tier.')
 
 const conditions = z
@@ -110,6 +153,7 @@ const agentEnvironment = mapping({
   scopes: unique(scopeName).describe('Scopes the agent may ask for here.'),
   bind: bind.optional(),
   max_session: sessionLimits("Tightens the environment's longest sessions.").optional(),
+  limits: paceLimits('Tightens how fast this agent may go here.', unsaid).optional(),
 })
 
 const exactlyOne = (value: object): boolean => Object.keys(value).length === 1

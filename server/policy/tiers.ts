@@ -32,6 +32,18 @@ export const COOL_DOWN = { usual: 600, least: 60, most: 24 * HOUR }
 /** Seconds that a grant given in an emergency can live. No document can raise the most. */
 export const BREAK_GLASS = { least: 60, most: HOUR }
 
+/** How fast an agent may go where no document says otherwise: far above a person's pace, far below a runaway loop's. */
+export const LIMITS = {
+  issuances_per_minute: 60,
+  live_sessions: 100,
+  scopes_per_hour: 50,
+  denials_per_hour: 120,
+}
+
+/** The highest that a document can set a limit of pace, and a number of attempts. */
+export const MOST_LIMIT = 100_000
+export const MOST_ATTEMPTS = 1000
+
 /** Below this a session is over before its first call has left. */
 export const SHORTEST_SESSION_SECONDS = 60
 

@@ -7,8 +7,10 @@ import { migrate, migrationState } from '../db/migrate.js'
 import { createPool, type Database } from '../db/pool.js'
 import { checkBrokerRole } from '../db/role-check.js'
 import { StartError } from '../errors.js'
+import { sweepPace } from '../issuance/standing.js'
 import { sweepSessions } from '../operators/sessions.js'
 import { packageRoot } from '../paths.js'
+import { sweepStops } from '../revocation/stop-store.js'
 
 export const MIGRATIONS = join(packageRoot(), 'migrations')
 
@@ -77,6 +79,8 @@ export function sweepRegularly(database: Database, log: Logger): () => void {
       },
       (err: unknown) => log.error({ err }, 'sweep failed'),
     )
+    sweepPace(database).catch((err: unknown) => log.error({ err }, 'counts not swept'))
+    sweepStops(database).catch((err: unknown) => log.error({ err }, 'stops not swept'))
     sweepSessions(database).catch((err: unknown) => log.error({ err }, 'sessions not swept'))
   }, SWEEP_EVERY_MS)
   timer.unref()

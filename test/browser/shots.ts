@@ -40,6 +40,7 @@ t.test('pictures of every page', async (t) => {
     requests: '/console/requests',
     request: `/console/requests/${request.id}`,
     grants: '/console/grants',
+    stops: '/console/stops',
     'grant-new': '/console/grants/new?agent=orders-coder&environment=production',
     agents: '/console/agents',
     agent: '/console/agents/orders-coder',

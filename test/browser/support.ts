@@ -28,6 +28,8 @@ export async function openBrowser(t: Test): Promise<Browser> {
       '--headless',
       '--no-sandbox',
       '--disable-gpu',
+      // What would be a process for graphics, which there are none of.
+      '--in-process-gpu',
       '--disable-quic',
       '--no-first-run',
       '--disable-background-networking',
@@ -127,12 +129,19 @@ function assetOf(name: string): { readonly type: string; readonly content: Buffe
   return type === undefined || place === undefined ? undefined : { type, content: readFileSync(place) }
 }
 
-/** What axe finds serious in a page. */
-export async function seriousFindings(page: Page): Promise<readonly string[]> {
+/** The rules of axe that look at colours: in another colour scheme all others find what they found. */
+const COLOURS = ['color-contrast', 'link-in-text-block']
+
+/** What axe finds serious in a page; of its colours alone, where the rest of the same page was looked at before. */
+export async function seriousFindings(
+  page: Page,
+  { coloursAlone = false }: { readonly coloursAlone?: boolean } = {},
+): Promise<readonly string[]> {
   const source = readFileSync(join(packageRoot(), 'node_modules/axe-core/axe.min.js'), 'utf8')
   // Through the debugger: the page's own policy refuses a script of anybody else's.
   await page.evaluate(source)
-  const results = (await page.evaluate('axe.run(document)')) as {
+  const options = { resultTypes: ['violations'], ...(coloursAlone ? { runOnly: COLOURS } : {}) }
+  const results = (await page.evaluate(`axe.run(document, ${JSON.stringify(options)})`)) as {
     readonly violations: readonly {
       readonly id: string
       readonly impact: string

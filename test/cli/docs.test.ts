@@ -15,7 +15,7 @@ function verbs(command: Command, path: string): { path: string; command: Command
   if (command.commands.length === 0) return [{ path, command }]
   return command.commands.flatMap((child) => verbs(child, `${path} ${child.name()}`))
 }
-const all = verbs(buildProgram(), 'writ')
+const all = verbs(await buildProgram(), 'writ')
 
 t.test('every verb and every option of its own is in docs/cli.md', async (t) => {
   t.ok(all.length > 20)

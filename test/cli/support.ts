@@ -1,14 +1,16 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, fork, spawn, spawnSync } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { Test } from 'tap'
 import { packageRoot } from '../../server/paths.js'
-import { startTestBroker, type TestBroker } from '../support/broker.js'
+import { startTestBroker, type TestBroker, type TestBrokerOptions } from '../support/broker.js'
+import type { Done, Order } from './warm.js'
 
+const here = dirname(fileURLToPath(import.meta.url))
 /** The compiled command beside these tests, whatever the compiler's out folder is called. */
-const MAIN = resolve(dirname(fileURLToPath(import.meta.url)), '../../cli/main.js')
+const MAIN = resolve(here, '../../cli/main.js')
 
 export interface Ran {
   readonly code: number | null
@@ -68,24 +70,52 @@ export function run(command: string, args: readonly string[], options: RunOption
       stderr += text
     })
     child.once('error', reject)
-    child.once('close', (code, signal) =>
-      done({
-        code,
-        signal,
-        stdout,
-        stderr,
-        get json() {
-          return JSON.parse(stdout)
-        },
-      }),
-    )
+    child.once('close', (code, signal) => done(withJson({ code, signal, stdout, stderr })))
     options.onStart?.(child)
   })
+}
+
+const withJson = (ran: Omit<Ran, 'json'>): Ran => ({
+  ...ran,
+  get json() {
+    return JSON.parse(ran.stdout)
+  },
+})
+
+/** These are about the process: they hand it over, wait for signals, or stay. */
+const OWN_PROCESS = ['exec', 'serve', 'demo']
+
+/** Runs the command in one process for all, one at a time; undefined while it is busy. */
+function warmRunner(t: Test): (order: Order) => Promise<Done> | undefined {
+  let child: ChildProcess | undefined
+  let settle: { readonly resolve: (done: Done) => void; readonly reject: (error: Error) => void } | undefined
+  t.teardown(() => child?.disconnect())
+  const start = (): ChildProcess => {
+    const started = fork(join(here, 'warm.js'), {
+      env: cleanEnvironment(),
+      execArgv: [],
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    })
+    started.on('message', (done) => settle?.resolve(done as Done))
+    started.on('exit', (code) => settle?.reject(new Error(`the process of the command ended with ${code}`)))
+    return started
+  }
+  return (order) => {
+    if (settle !== undefined) return undefined
+    child ??= start()
+    child.send(order)
+    return new Promise<Done>((resolve, reject) => {
+      settle = { resolve, reject }
+    }).finally(() => {
+      settle = undefined
+    })
+  }
 }
 
 export interface Command {
   readonly folder: string
   readonly launcher: string
+  /** Runs the command, in a process of its own where that matters: for `onStart`, and what runs at once. */
   readonly writ: (args: readonly string[], options?: RunOptions) => Promise<Ran>
 }
 
@@ -93,10 +123,17 @@ export interface Command {
 export function command(t: Test): Command {
   const folder = temporaryFolder(t)
   const launcher = writeLauncher(folder)
+  const warm = warmRunner(t)
   return {
     folder,
     launcher,
-    writ: (args, options = {}) => run(process.execPath, [launcher, ...args], { cwd: folder, ...options }),
+    writ: async (args, options = {}) => {
+      const { env, cwd = folder, onStart } = options
+      const own = onStart !== undefined || OWN_PROCESS.includes(args[0] ?? '')
+      const done = own ? undefined : warm({ args, cwd, env: { ...cleanEnvironment(), ...env } })
+      if (done !== undefined) return withJson({ signal: null, ...(await done) })
+      return run(process.execPath, [launcher, ...args], { cwd: folder, ...options })
+    },
   }
 }
 
@@ -110,8 +147,8 @@ export interface OnBroker extends Command {
 }
 
 /** The command beside a local broker that announces itself as `writ serve` does. */
-export async function commandOnBroker(t: Test): Promise<OnBroker> {
-  const broker = await startTestBroker(t)
+export async function commandOnBroker(t: Test, options: TestBrokerOptions = {}): Promise<OnBroker> {
+  const broker = await startTestBroker(t, options)
   const { url, dataDir, localAws } = broker
   writeFileSync(
     join(dataDir, 'local.json'),

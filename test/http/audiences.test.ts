@@ -80,9 +80,63 @@ const ROUTES: Readonly<
   'GET /v1/log/proof/inclusion/{index}': { side: 'operators', roles: ['security'] },
   'GET /v1/log/proof/consistency/{from}': { side: 'operators', roles: ['security'] },
   'GET /v1/log/proof/entry/{index}': { side: 'operators', roles: ['security'] },
+  'GET /v1/stops': { side: 'operators', roles: ANYBODY },
+  'GET /v1/stops/{id}': { side: 'operators', roles: ANYBODY },
+  'PUT /v1/stops/{kind}/{*}': {
+    side: 'operators',
+    roles: ['operator', 'approver', 'security'],
+    body: { reason: 'r' },
+  },
+  'DELETE /v1/stops/{kind}/{*}': {
+    side: 'operators',
+    roles: ['approver', 'security'],
+    body: { challenge: '000000000000', proof: {} },
+  },
+  'POST /v1/stops/{id}/challenge': { side: 'operators', roles: ['approver', 'security'] },
+  'POST /v1/stops/{id}/release': {
+    side: 'operators',
+    roles: ['approver', 'security'],
+    body: { challenge: '000000000000', proof: {} },
+  },
+  'GET /v1/issuances/{id}/revoke': {
+    side: 'operators',
+    roles: ['operator', 'approver', 'security'],
+  },
+  'POST /v1/issuances/{id}/revoke': {
+    side: 'operators',
+    roles: ['operator', 'approver', 'security'],
+    body: { reason: 'r' },
+  },
+  'GET /v1/incidents': { side: 'operators', roles: ['operator', 'approver', 'security'] },
+  'POST /v1/incidents': {
+    side: 'operators',
+    roles: ['operator', 'approver', 'security'],
+    body: { agent: 'nobody-there', reason: 'r' },
+  },
+  'GET /v1/incidents/{id}': { side: 'operators', roles: ['operator', 'approver', 'security'] },
+  'GET /v1/incidents/{id}/entries': { side: 'operators', roles: ['security'] },
+  'POST /v1/incidents/{id}/steps': {
+    side: 'operators',
+    roles: ['operator', 'approver', 'security'],
+    body: { stage: 'stop', note: 'n' },
+  },
+  'POST /v1/incidents/{id}/challenge': {
+    side: 'operators',
+    roles: ['approver', 'security'],
+    body: { evidence: '0'.repeat(64) },
+  },
+  'POST /v1/incidents/{id}/close': {
+    side: 'operators',
+    roles: ['approver', 'security'],
+    body: { challenge: '000000000000', proof: {} },
+  },
+  'GET /v1/agents/{id}/reach': { side: 'operators', roles: ['operator', 'approver', 'security'] },
+  'GET /v1/reach': { side: 'agents' },
+  'GET /v1/doctor': { side: 'operators', roles: ['security', 'operator'] },
 }
 const OPEN = [
   'GET /healthz',
+  'GET /metrics',
   'GET /readyz',
   'POST /v1/operator-keys/enrol/options',
   'POST /v1/operator-keys/enrol',
@@ -94,6 +148,7 @@ const pathOf = (route: string) =>
     .replace('{environment}', 'development')
     .replace('{scopes}', 'orders:read')
     .replace('{*}', '0/000')
+    .replace('{kind}', 'agent')
     .replace('{name}', 'siem')
     // Refused for its place: an open stream would never answer.
     .replace(/stream$/, 'stream?after=x')

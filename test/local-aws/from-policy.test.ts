@@ -5,6 +5,7 @@ import { localBuckets, localRoles } from '../../local-aws/from-policy.js'
 import { packageRoot } from '../../server/paths.js'
 import { loadPolicySet } from '../../server/policy/load.js'
 import type { Agent, Environment, PolicySet, Scope } from '../../server/types.js'
+import { LIMITS } from '../support/policy.js'
 import { BROKER_ACCOUNT, refusal, world } from './support.js'
 
 const seconds = { read: 3600, write: 3600 }
@@ -18,6 +19,7 @@ const environment = (name: string, account: string, regions = ['eu-west-1']): En
   approvals: { write: 0, delete: 0 },
   allowDelete: true,
   coolDownSeconds: 600,
+  limits: LIMITS,
 })
 
 const scope = (name: string, ...resources: string[]): Scope => ({
@@ -37,7 +39,10 @@ const agent = (name: string, scopes: string[], ...environments: string[]): Agent
   status: 'active',
   identity: { issuer: 'https://issuer.example', claims: new Map() },
   environments: new Map(
-    environments.map((one) => [one, { environment: one, roles: {}, scopes, maxSessionSeconds: seconds }]),
+    environments.map((one) => [
+      one,
+      { environment: one, roles: {}, scopes, maxSessionSeconds: seconds, limits: LIMITS },
+    ]),
   ),
 })
 
@@ -49,6 +54,7 @@ const policySet = (environments: Environment[], scopes: Scope[], agents: Agent[]
   operators: new Map(),
   issuers: [],
   webhooks: new Map(),
+  redLineAt: () => undefined,
   agentsMatching: () => [],
   operatorsMatching: () => [],
   operatorByName: () => undefined,

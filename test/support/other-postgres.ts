@@ -55,6 +55,8 @@ const server = new EmbeddedPostgres({
     '-c',
     'fsync=off',
     '-c',
+    'autovacuum=off',
+    '-c',
     `unix_socket_directories=${join(folder, 'data')}`,
   ],
   onLog: () => undefined,

@@ -1,3 +1,4 @@
+import { pageAssets } from '../../server/http/console/assets.js'
 import type { Card } from '../../web/pages/request.js'
 import type { RequestView } from '../../web/pages/requests.js'
 
@@ -5,7 +6,8 @@ export const NOW = new Date('2026-03-14T03:07:00Z')
 const at = (seconds: number) => new Date(NOW.getTime() + seconds * 1000).toISOString()
 
 export const VIEWER = { operator: 'bob', roles: ['approver', 'operator'], csrf: 'c5rf' }
-export const FRAME = { viewer: VIEWER, notices: [], assets: '/assets', now: NOW }
+export const ASSETS = { ...pageAssets(), path: '/assets' }
+export const FRAME = { viewer: VIEWER, notices: [], assets: ASSETS, now: NOW }
 
 /** A request as a list and a card read it. */
 export const requestView = (change: Partial<RequestView> = {}): RequestView => ({

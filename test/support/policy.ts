@@ -4,12 +4,21 @@ import type {
   Environment,
   GrantFact,
   Identity,
+  Limits,
   PolicySet,
   Scope,
   Tier,
 } from '../../server/types.js'
 
 const LONGEST = { read: 3600, write: 900 }
+
+/** What an environment has whose document says nothing of it. */
+export const LIMITS: Limits = {
+  issuancesPerMinute: 60,
+  liveSessions: 100,
+  scopesPerHour: 50,
+  denialsPerHour: 120,
+}
 
 export function environment(tier: Tier, change: Partial<Environment> = {}): Environment {
   return {
@@ -21,6 +30,7 @@ export function environment(tier: Tier, change: Partial<Environment> = {}): Envi
     approvals: { write: tier === 'production' ? 1 : 0, delete: tier === 'production' ? 2 : 0 },
     allowDelete: false,
     coolDownSeconds: 600,
+    limits: LIMITS,
     ...change,
   }
 }
@@ -49,6 +59,7 @@ export function place(name: string, change: Partial<AgentEnvironment> = {}): Age
     },
     scopes: SCOPES.map((one) => one.name),
     maxSessionSeconds: LONGEST,
+    limits: LIMITS,
     ...change,
   }
 }
@@ -79,6 +90,7 @@ export function policySet(
     operators: new Map(),
     issuers: [],
     webhooks: new Map(),
+    redLineAt: () => undefined,
     agentsMatching: () => [agent],
     operatorsMatching: () => [],
     operatorByName: () => undefined,

@@ -43,8 +43,11 @@ export function databaseError(
   return { name: 'DatabaseError', ...facts }
 }
 
-/** Speed over durability: a test's data need not survive the machine. */
-export const FAST = { fsync: 'off', full_page_writes: 'off', max_connections: '200' }
+/**
+ * Speed over durability: a test's data need not survive the machine. No autovacuum: a test's data do not live long
+ * enough for it, and while it looks at a table it holds up what a test's own VACUUM should remove.
+ */
+export const FAST = { fsync: 'off', full_page_writes: 'off', autovacuum: 'off', max_connections: '200' }
 
 /** A database of the test's own, migrated unless told otherwise, dropped after it. */
 export async function testDatabase(

@@ -1,6 +1,6 @@
 /**
- * Runs the tests beside which it lies: `node dist/test/support/run.js [files and tap's flags…]`. One
- * PostgreSQL serves the whole run: our own in a temporary folder, or the one that
+ * Runs the tests beside which it lies: `node dist/test/support/run.js [files…]`; with flags of tap's (`--grep=…`)
+ * by tap's own runner. One PostgreSQL serves the whole run: our own in a temporary folder, or the one that
  * WRIT_TEST_SUPERUSER_URL names.
  */
 import { spawn } from 'node:child_process'
@@ -15,10 +15,13 @@ import { provision, serverVersion, withDatabase, withLogin } from '../../server/
 import { StartError } from '../../server/errors.js'
 import { packageRoot } from '../../server/paths.js'
 import { endWithUs, FAST, makeTemplate, silent, type TestServer } from './postgres.js'
+import { createRunner, type Runner } from './runner.js'
 
 const root = packageRoot()
 /** The compiler's out folder that this file lies in, whatever its name. */
 const out = resolve(dirname(fileURLToPath(import.meta.url)), '../..')
+/** More wait for each other's database and browser more than they do at once. */
+const JOBS = 2
 const tap = join(root, 'node_modules', '.bin', 'tap')
 
 interface Running extends Omit<TestServer, 'template'> {
@@ -72,13 +75,18 @@ function testFiles(given: readonly string[]): string[] {
       return path.startsWith('test/') ? relative(root, join(out, path)) : path
     })
   }
-  return readdirSync(join(out, 'test'), { recursive: true, encoding: 'utf8' })
+  const all = readdirSync(join(out, 'test'), { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.test.js'))
-    .map((file) => relative(root, join(out, 'test', file)))
     .sort()
+  // The long ones first, so that none is left to run alone at the end.
+  const long = (file: string): boolean => /^(bench|torture|browser|cli)\//.test(file)
+  return [...all.filter(long), ...all.filter((file) => !long(file))].map((file) =>
+    relative(root, join(out, 'test', file)),
+  )
 }
 
 let child: ReturnType<typeof spawn> | undefined
+let runner: Runner | undefined
 let interrupted = false
 
 /** Runs tap to its end; the answer is the exit code to pass on. */
@@ -103,6 +111,7 @@ async function main(args: readonly string[]): Promise<number> {
     process.on(signal, () => {
       interrupted = true
       child?.kill(signal)
+      runner?.interrupt(signal)
     })
   }
   await buildTap()
@@ -113,10 +122,16 @@ async function main(args: readonly string[]): Promise<number> {
     const handed: TestServer = { superuserUrl, ownerUrl, brokerUrl, template }
     const flags = args.filter((arg) => arg.startsWith('-'))
     const files = testFiles(args.filter((arg) => !arg.startsWith('-')))
-    return await runTap([...flags, ...files], {
+    const env = {
       ...process.env,
       WRIT_TEST_POSTGRES: JSON.stringify(handed),
-    })
+      // As bin/writ.js sets it.
+      AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true',
+    }
+    if (flags.length > 0) return await runTap([...flags, ...files], env)
+    if (interrupted) return 1
+    runner = createRunner({ cwd: root, env, jobs: JOBS, say: (text) => console.log(text) })
+    return await runner.run(files)
   } finally {
     await server.stop()
   }

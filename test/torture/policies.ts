@@ -1,4 +1,4 @@
-import { writeFiles } from '../../bench/policies.js'
+import { UNHINDERED, writeFiles } from '../../bench/policies.js'
 
 export const AGENTS = ['ant', 'bee', 'cat', 'dog', 'elk', 'fox'] as const
 export const AGENT_AUDIENCE = 'https://writ.torture.test'
@@ -57,7 +57,7 @@ const environmentFile = (name: string, account: string): string => `environment:
 tier: ${name}
 account: "${account}"
 regions: [eu-west-1]
-`
+${UNHINDERED}`
 
 const scopeFile = (name: string, action: string): string => `scope: ${name}
 describe: What the agents are after

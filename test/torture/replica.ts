@@ -26,8 +26,11 @@ export interface ReplicaOptions {
   readonly onError: (message: string) => void
 }
 
-/** Ends with whoever started it: the pipe closes when that process dies, however it dies. */
-const LAUNCH = `process.stdin.resume().on('end', () => process.exit(1)).unref()
+/**
+ * Ends with whoever started it: the pipe closes when that process dies, however it dies. Not by `process.exit`: a
+ * log whose reader died too throws at the exit, which is off then.
+ */
+const LAUNCH = `process.stdin.resume().on('end', () => process.kill(process.pid, 'SIGKILL')).unref()
 const { main } = await import(process.argv[1])
 await main(['serve'])`
 

@@ -7,6 +7,7 @@ import { agentPages } from '../../server/http/console/agent-routes.js'
 import { assetRoutes } from '../../server/http/console/assets.js'
 import { historyPages } from '../../server/http/console/history-routes.js'
 import { type IntegrityDeps, integrityPages } from '../../server/http/console/integrity-routes.js'
+import { liveRoutes } from '../../server/http/console/live-routes.js'
 import { newId } from '../../server/issuance/id.js'
 import { createLog } from '../../server/log.js'
 import { createSessions } from '../../server/operators/sessions.js'
@@ -45,7 +46,7 @@ export async function startConsole(
     policyState: broker.policy.state,
     ...change,
   }
-  for (const routes of [assetRoutes, agentPages, historyPages, integrityPages]) {
+  for (const routes of [assetRoutes, agentPages, historyPages, integrityPages, liveRoutes]) {
     await app.register(routes as typeof integrityPages, { deps })
   }
   await app.listen({ host: '127.0.0.1', port: 0 })

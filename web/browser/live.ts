@@ -9,6 +9,7 @@ import { sayTimes } from './times.js'
  */
 const WAIT_MS = 250
 const PATIENCE_MS = 5000
+const LONGEST_MS = 60_000
 const LIVE = 'Up to date; new ones appear by themselves.'
 const OLD = 'Not connected: what you see may be old. Reload to be sure.'
 
@@ -78,12 +79,39 @@ async function refresh(): Promise<void> {
   const ids = [...stale]
   stale.clear()
   const page = await load(location.href)
-  if (page === undefined) return status(OLD)
+  if (page === undefined) {
+    status(OLD)
+    return awaitDue()
+  }
   for (const id of ids) {
     const old = document.getElementById(id)
     const fresh = page.getElementById(id)
     if (old !== null && fresh !== null) merge(old, fresh)
   }
+  awaitDue()
+}
+
+let due: ReturnType<typeof setTimeout> | undefined
+
+/**
+ * Some things come true by the clock, and some while the stream was not open yet: `data-live-at` is when to look again,
+ * from then on every few seconds for as long as the page says so.
+ */
+function awaitDue(): void {
+  clearTimeout(due)
+  const times = [...document.querySelectorAll<HTMLElement>('[data-live] [data-live-at]')].map(({ dataset }) =>
+    Date.parse(dataset.liveAt ?? ''),
+  )
+  const next = Math.min(...times.filter((time) => !Number.isNaN(time)))
+  if (next === Number.POSITIVE_INFINITY) return
+  // By the reader's clock, which may be off: then again, a little later each time.
+  due = setTimeout(
+    () => {
+      for (const region of regions()) if (region.querySelector('[data-live-at]')) stale.add(region.id)
+      void refresh()
+    },
+    Math.min(Math.max(next - Date.now() + WAIT_MS, PATIENCE_MS), LONGEST_MS),
+  )
 }
 
 /** A document that runs nothing. Not through DOMParser, which would need a Trusted Types policy. */
@@ -158,4 +186,5 @@ document.addEventListener('visibilitychange', () => {
   connect()
 })
 addEventListener('pagehide', disconnect)
+awaitDue()
 if (regions().length > 0 || document.querySelector('[data-live-notice]') !== null) connect()

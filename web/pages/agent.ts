@@ -1,10 +1,19 @@
-import { type Html, html } from '../html.js'
-import { type AgentLine, legend, matrix, owner, told, type Way, way } from './agents.js'
+import { type Html, html, type Part } from '../html.js'
+import { type AgentLine, isStopped, legend, matrix, owner, told, type Way, way } from './agents.js'
 import { type HistoryItem, onBehalfOf, scopeList } from './history.js'
 import { badge, copyable, count, empty, facts, foreign, left, panel, sentence, table, time } from './parts.js'
+import { may, STOPS_BY, type StopView, stopForm } from './stop-parts.js'
+import { stoppedPanel } from './stops.js'
 
 export interface AgentView {
   readonly agent: AgentLine
+  readonly viewer: { readonly roles: readonly string[] }
+  /** Engaged stops that hold for it. */
+  readonly stops: readonly {
+    readonly stop: StopView
+    /** Environments; undefined for all of them. */
+    readonly where: readonly string[] | undefined
+  }[]
   readonly now: Date
   /** Issuer and matchers of its tokens. */
   readonly identity: { readonly issuer: string; readonly claims: readonly string[] }
@@ -37,9 +46,10 @@ export interface AgentView {
 
 export function agentPage(view: AgentView): Html {
   const { agent, now, identity, live, pending } = view
-  const stopped = agent.status === 'stopped'
-  return html`${sentence(html`<strong>${agent.name}</strong>`, stopped ? ' is stopped: it gets nothing. It belongs to ' : ' is active, and belongs to ', html`<strong>${owner(agent.owner)}</strong>`, '.')}
+  return html`${sentence(html`<strong>${agent.name}</strong>`, isStopped(agent) ? ' is stopped: it gets nothing. It belongs to ' : ' is active, and belongs to ', html`<strong>${owner(agent.owner)}</strong>`, '.')}
 ${agent.describe !== '' && html`<p>${agent.describe}</p>`}
+<div id="stopped" class="stack" data-live="stop">${stops(view)}</div>
+${may(view.viewer.roles, STOPS_BY) && !view.stops.some(({ stop }) => stop.kind === 'agent') && stopForm(agent.name)}
 ${
   pending.length > 0 &&
   panel(
@@ -77,7 +87,6 @@ ${view.scopes.map(
     )}</ul></details>`,
 )}</section>
 ${refused(view)}
-${stop(agent)}
 ${panel(
   'Who it is',
   facts([
@@ -113,17 +122,12 @@ function refused({ agent, denials }: AgentView): Html {
   }</section>`
 }
 
-/** This release has no switch: whoever is here at three in the morning needs the way that there is. */
-function stop(agent: AgentLine): Html {
-  if (agent.status === 'stopped')
-    return panel(
-      'It is stopped',
-      html`<p>${badge('stopped', 'danger')} Its document says so. Sessions that were out before last until their end: ${told(agent.live)} live.</p>`,
-    )
-  return panel(
-    'To stop it',
-    html`<ol><li>Set <code>status: stopped</code> in its document and deploy. Each replica refuses it within three seconds. Open grants of <em>all</em> agents become stale by that.</li>
-<li>Revoke its live grants: <a href="/console/grants">Grants</a>, or <code>writ grants list --agent ${agent.name} --state live</code>.</li>
-<li>End the sessions that are out with a Deny in its roles at AWS: <code>docs/operations.md</code>, “End sessions that are out”. Without that they last until the ends above.</li></ol>`,
-  )
-}
+/** Its document's word and the stops on it; its form is not among them, so that nothing moves under who writes a reason. */
+const stops = ({ agent, stops, now }: AgentView): Part => [
+  agent.status === 'stopped' &&
+    panel(
+      'Stopped by its document',
+      html`<p>${badge('stopped', 'danger')} Sessions that were out before last until their end, unless a stop denies them: ${told(agent.live)} live.</p>`,
+    ),
+  stops.map((one) => stoppedPanel(one, now)),
+]

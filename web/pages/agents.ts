@@ -30,7 +30,10 @@ export interface AgentLine {
   readonly name: string
   readonly describe: string
   readonly owner: { readonly kind: string; readonly name: string }
+  /** As its document says. */
   readonly status: 'active' | 'stopped'
+  /** By stops: everywhere, in these environments, or nowhere. */
+  readonly stopped: 'everywhere' | readonly string[]
   readonly places: readonly Place[]
   readonly live: Counted
   /** Of the last day. */
@@ -54,12 +57,22 @@ export function agentsPage({ agents, total, next }: AgentsView): Html {
   return html`<p class="muted">${count(total, 'agent')} in the policy that is in force. ${legend()}</p>
 <ul class="cards-list">${agents.map(
     (agent) =>
-      html`<li class="card${agent.status === 'stopped' && ' stopped'}"><div class="row spread"><h2><a href="/console/agents/${agent.name}">${agent.name}</a></h2><span class="row">${agent.status === 'stopped' && badge('stopped', 'danger')}${numbers(agent)}</span></div>
+      html`<li class="card${isStopped(agent) && ' stopped'}"><div class="row spread"><h2><a href="/console/agents/${agent.name}">${agent.name}</a></h2><span class="row">${stoppedBadge(agent)}${numbers(agent)}</span></div>
 <p class="muted">${agent.describe === '' ? '' : `${agent.describe} · `}owned by ${owner(agent.owner)}</p>
 ${matrix(agent.name, agent.places)}</li>`,
   )}</ul>
 ${next !== undefined && html`<nav class="pager" aria-label="Pages"><a class="button" rel="next" href="/console/agents?from=${encodeURIComponent(next)}">More agents</a></nav>`}`
 }
+
+export const isStopped = ({ status, stopped }: AgentLine): boolean =>
+  status === 'stopped' || stopped === 'everywhere'
+
+const stoppedBadge = (agent: AgentLine): Part =>
+  isStopped(agent)
+    ? badge('stopped', 'danger')
+    : agent.stopped !== 'everywhere' &&
+      agent.stopped.length > 0 &&
+      badge(`stopped in ${agent.stopped.join(', ')}`, 'danger')
 
 export const owner = ({ kind, name }: AgentLine['owner']): Part => (kind === 'team' ? `team ${name}` : name)
 

@@ -1,8 +1,8 @@
 import { html } from '../html.js'
-import { layout } from '../layout.js'
+import { type Assets, layout } from '../layout.js'
 
 export interface EnrolPage {
-  readonly assets: string
+  readonly assets: Assets
   readonly notice?: string
 }
 

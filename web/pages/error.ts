@@ -1,5 +1,5 @@
 import { html } from '../html.js'
-import { layout, type Notice, type Viewer } from '../layout.js'
+import { type Assets, layout, type Notice, type Viewer } from '../layout.js'
 
 export interface ErrorPage {
   /** Stable code of the refusal, and what server/errors.ts says of it. */
@@ -11,7 +11,7 @@ export interface ErrorPage {
   readonly request?: string
   readonly viewer?: Viewer
   readonly notices?: readonly (string | Notice)[]
-  readonly assets: string
+  readonly assets: Assets
 }
 
 /** A refusal, or a failure, that a human can act on. */

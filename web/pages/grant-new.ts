@@ -1,5 +1,5 @@
 import { type Html, html } from '../html.js'
-import { layout, type Notice, type Viewer } from '../layout.js'
+import { type Assets, layout, type Notice, type Viewer } from '../layout.js'
 import { badge, duration, empty } from './parts.js'
 
 export interface GrantablePlace {
@@ -20,7 +20,7 @@ export interface GrantableScope {
 export interface GrantNewPage {
   readonly viewer: Viewer
   readonly notices: readonly (string | Notice)[]
-  readonly assets: string
+  readonly assets: Assets
   /** Where the viewer may approve something that needs a human. */
   readonly places: readonly GrantablePlace[]
   /** Set once agent and environment are chosen. */

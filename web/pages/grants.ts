@@ -1,5 +1,5 @@
 import { type Html, html, type Part } from '../html.js'
-import { layout, type Notice, type Viewer } from '../layout.js'
+import { type Assets, layout, type Notice, type Viewer } from '../layout.js'
 import {
   ago,
   badge,
@@ -52,7 +52,7 @@ export interface GlassView {
 export interface GrantsPage {
   readonly viewer: Viewer
   readonly notices: readonly (string | Notice)[]
-  readonly assets: string
+  readonly assets: Assets
   readonly now: Date
   readonly live: readonly GrantView[]
   readonly ended: readonly GrantView[]

@@ -1,4 +1,5 @@
 import { type Html, html, type Part } from '../html.js'
+import { alarmPanel } from './alarms.js'
 import {
   ago,
   badge,
@@ -65,6 +66,8 @@ export interface IntegrityView {
   readonly starts: readonly RecordedEvent[]
   /** Reloads of the policy in the last 30 days, newest first. */
   readonly reloads: readonly RecordedEvent[]
+  /** Of the last 7 days, newest first. */
+  readonly alarms: readonly RecordedEvent[]
   /** Exports, redactions and archives of the last 30 days, newest first. */
   readonly taken: readonly RecordedEvent[]
   readonly webhooks: readonly WebhookSeen[]
@@ -77,6 +80,7 @@ ${checks(view)}
 ${policy(view)}
 ${replicas(view)}
 ${webhooks(view)}
+${alarmPanel(view.alarms)}
 ${taken(view)}`
 }
 

@@ -66,6 +66,8 @@ export interface Statement {
 }
 
 export interface IssuanceView {
+  /** Absent where there is nothing to kill. */
+  readonly kill?: Html | undefined
   readonly issuance: IssuanceFacts
   readonly now: Date
   /** In the order of the log: request, decisions, grant, intent, outcome, deliveries. */
@@ -84,6 +86,7 @@ export interface IssuanceView {
 export function issuancePage(view: IssuanceView): Html {
   const { issuance, entries, more } = view
   return html`${opening(view)}
+${view.kill}
 ${proofPanel(entries)}
 ${asked(issuance)}
 ${could(view)}

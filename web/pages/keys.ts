@@ -1,5 +1,5 @@
 import { type Html, html } from '../html.js'
-import { layout, type Notice, type Viewer } from '../layout.js'
+import { type Assets, layout, type Notice, type Viewer } from '../layout.js'
 import { ago, badge, copyable, empty, foreign, left, readableJson, table, time } from './parts.js'
 
 /** A key of an operator's. Instants are ISO 8601 UTC. */
@@ -43,7 +43,7 @@ export interface SessionView {
 export interface KeysPage {
   readonly viewer: Viewer
   readonly notices: readonly (string | Notice)[]
-  readonly assets: string
+  readonly assets: Assets
   readonly now: Date
   readonly keys: readonly KeyView[]
   readonly proposals: readonly ProposalView[]

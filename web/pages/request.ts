@@ -1,5 +1,5 @@
 import { type Html, html, type Part } from '../html.js'
-import { layout, type Notice, type Viewer } from '../layout.js'
+import { type Assets, layout, type Notice, type Viewer } from '../layout.js'
 import { decideForm } from './decide-form.js'
 import {
   ago,
@@ -73,7 +73,7 @@ export interface Card {
 export interface RequestPage {
   readonly viewer: Viewer
   readonly notices: readonly (string | Notice)[]
-  readonly assets: string
+  readonly assets: Assets
   readonly now: Date
   readonly card: Card
 }

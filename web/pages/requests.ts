@@ -1,5 +1,5 @@
 import { type Html, html } from '../html.js'
-import { layout, type Notice, type Viewer } from '../layout.js'
+import { type Assets, layout, type Notice, type Viewer } from '../layout.js'
 import {
   ago,
   badge,
@@ -55,7 +55,7 @@ export interface DecisionView {
 export interface RequestsPage {
   readonly viewer: Viewer
   readonly notices: readonly (string | Notice)[]
-  readonly assets: string
+  readonly assets: Assets
   readonly now: Date
   /** Environments the viewer may approve for. */
   readonly approves: (request: RequestView) => boolean

@@ -1,5 +1,5 @@
 import { html } from '../html.js'
-import { layout } from '../layout.js'
+import { type Assets, layout } from '../layout.js'
 
 export interface SignInPage {
   /** Where to go for each issuer that operators sign in with. */
@@ -7,7 +7,7 @@ export interface SignInPage {
   /** Whether a passkey may be used in place of an issuer. */
   readonly passkey: boolean
   readonly error?: { readonly code: string; readonly text: string }
-  readonly assets: string
+  readonly assets: Assets
   readonly notice?: string
 }
 

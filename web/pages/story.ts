@@ -58,6 +58,10 @@ function told(body: StoryEntry['body']): Part {
       return html`The broker wrote down that it would issue, before it asked AWS`
     case 'issuance.issued':
       return html`AWS made the session, with the access key ${copyable(text('access_key_id'))}`
+    case 'issuance.revoked':
+      return html`${who} had it killed: handed out no more, and to be denied in IAM`
+    case 'alarm.raised':
+      return html`An alarm was raised: <strong>${text('alarm')}</strong>`
     case 'issuance.failed':
       return html`AWS made no session: <code>${text('code')}</code>`
     case 'issuance.abandoned':

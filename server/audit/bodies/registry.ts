@@ -1,6 +1,10 @@
+import { ALARM_BODIES } from './alarms.js'
 import { BROKER_BODIES } from './broker.js'
 import type { BodyKind } from './common.js'
+import { CONTAINMENT_BODIES } from './containment.js'
+import { DENY_BODIES } from './denies.js'
 import { GRANT_BODIES } from './grants.js'
+import { INCIDENT_BODIES } from './incidents.js'
 import { ISSUANCE_BODIES } from './issuance.js'
 import { OPERATOR_BODIES } from './operators.js'
 
@@ -9,10 +13,14 @@ import { OPERATOR_BODIES } from './operators.js'
  * is held against them. A verifier does not ask: an entry of a kind it does not know hashes like any other.
  */
 export const BODIES: Readonly<Record<string, BodyKind>> = {
+  ...INCIDENT_BODIES,
   ...ISSUANCE_BODIES,
   ...GRANT_BODIES,
   ...OPERATOR_BODIES,
   ...BROKER_BODIES,
+  ...CONTAINMENT_BODIES,
+  ...DENY_BODIES,
+  ...ALARM_BODIES,
 }
 
 /** What is wrong with an entry, or undefined. `personal` is undefined when there is none or it is erased. */

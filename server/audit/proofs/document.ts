@@ -59,7 +59,32 @@ export interface VouchDocument extends Signing {
   readonly label: string
 }
 
-export type SignedDocument = DecisionDocument | VouchDocument
+/** One human's word that a stop may end. */
+export interface ReleaseDocument extends Signing {
+  readonly type: 'writ.release.v1'
+  readonly operator: string
+  readonly stop: string
+  readonly stops: 'agent' | 'human' | 'environment' | 'account' | 'everything'
+  /** Empty for everything; null for a human, whom the entry names. */
+  readonly name: string | null
+  /** Leaf hash of the entry `stop.engaged`, 64 hex digits. */
+  readonly stop_leaf: string
+  readonly approvals_needed: number
+}
+
+/** One human's word that an incident is over. */
+export interface CloseDocument extends Signing {
+  readonly type: 'writ.close.v1'
+  readonly operator: string
+  readonly incident: string
+  readonly agent: string
+  /** Leaf hash of the entry `incident.opened`, 64 hex digits. */
+  readonly incident_leaf: string
+  /** SHA-256 of the evidence's manifest, 64 hex digits: what was read before closing. */
+  readonly evidence: string
+}
+
+export type SignedDocument = DecisionDocument | VouchDocument | ReleaseDocument | CloseDocument
 
 export type KeyKind = 'passkey' | 'ssh-sk'
 

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 
-/** Both documents and both proofs, strict: years later nobody can ask what an unknown field was to mean. */
+/** All documents and both proofs, strict: years later nobody can ask what an unknown field was to mean. */
 
 const text = z.string().min(1).max(2048)
 const hex = z.string().regex(/^[0-9a-f]{64}$/)
@@ -94,7 +94,33 @@ const vouchDocument = z.strictObject({
   label: text,
 })
 
-export const signedDocument = z.discriminatedUnion('type', [decisionDocument, vouchDocument])
+const releaseDocument = z.strictObject({
+  type: z.literal('writ.release.v1'),
+  ...signing,
+  operator: text,
+  stop: recordId,
+  stops: z.enum(['agent', 'human', 'environment', 'account', 'everything']),
+  name: z.string().max(2048).nullable(),
+  stop_leaf: hex,
+  approvals_needed: count,
+})
+
+const closeDocument = z.strictObject({
+  type: z.literal('writ.close.v1'),
+  ...signing,
+  operator: text,
+  incident: recordId,
+  agent: text,
+  incident_leaf: hex,
+  evidence: hex,
+})
+
+export const signedDocument = z.discriminatedUnion('type', [
+  decisionDocument,
+  vouchDocument,
+  releaseDocument,
+  closeDocument,
+])
 
 const document = z.string().min(16).max(65_536)
 

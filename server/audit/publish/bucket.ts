@@ -1,4 +1,4 @@
-import type { LockedBucket } from '../../types.js'
+import type { LockedBucket } from '../../types-aws.js'
 import { type Published, PublishedOtherwise } from './folder.js'
 
 /** Another writer was faster, or somebody interfered: what is there has to be read and compared again. */

@@ -1,7 +1,9 @@
 import { ProofError } from '../merkle/error.js'
 import { Grants } from './grants.js'
+import { Incidents } from './incidents.js'
 import { Keys } from './keys.js'
 import { Sessions } from './sessions.js'
+import { Stops } from './stops.js'
 import type { OnEntry } from './walk.js'
 
 /** What a log of everybody's authority has. */
@@ -20,13 +22,16 @@ export interface AuthorityCounts {
 /**
  * Whether a whole log, from its first entry on, gives everybody's authority: no key without a code or a voucher, no
  * decision without the signature that it takes, no grant without the approvals it needs, no production write without
- * a live grant for exactly that, no outcome without an intent. Who rewrote the database before anything was published
- * cannot leave a session out of nowhere, nor an approval, without the humans' keys.
+ * a live grant for exactly that, no outcome without an intent, nothing let out while it was stopped, and no stop released
+ * without the signatures that it takes. Who rewrote the database before anything was published cannot leave a session
+ * out of nowhere, nor an approval, without the humans' keys.
  */
 export class Authority {
   readonly #keys = new Keys()
   readonly #grants = new Grants(this.#keys)
   readonly #sessions = new Sessions(this.#grants)
+  readonly #stops = new Stops(this.#keys)
+  readonly #incidents = new Incidents(this.#keys)
 
   counts(): AuthorityCounts {
     return {
@@ -40,7 +45,11 @@ export class Authority {
   readonly onEntry: OnEntry = (entry, leaf, personal) => {
     // Each looks at its own kinds.
     const why =
-      this.#keys.check(entry) ?? this.#grants.check(entry, leaf, personal) ?? this.#sessions.check(entry)
+      this.#keys.check(entry) ??
+      this.#grants.check(entry, leaf, personal) ??
+      this.#sessions.check(entry) ??
+      this.#stops.check(entry, leaf, personal) ??
+      this.#incidents.check(entry, leaf)
     if (why === undefined) return
     const { index, kind } = entry
     throw new ProofError('authority_missing', `Entry ${index}, ${kind}, ${why}.`, { index })

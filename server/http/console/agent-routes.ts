@@ -1,11 +1,12 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
-import { agentPage } from '../../../web/pages/agent.js'
+import { type AgentView, agentPage } from '../../../web/pages/agent.js'
 import { type AgentLine, agentsPage, type Counted } from '../../../web/pages/agents.js'
 import { listEvents } from '../../audit/review/lists.js'
 import { denialCounts, liveCounts, liveSessions, pendingRequests } from '../../audit/review/sessions.js'
 import type { Database } from '../../db/pool.js'
 import { WritError } from '../../errors.js'
+import { findStop } from '../../revocation/stop-store.js'
 import type { Agent, PolicySet } from '../../types.js'
 import { agentName } from '../schemas.js'
 import type { ConsoleDeps } from './deps.js'
@@ -14,6 +15,7 @@ import { claimsOf, placesOf, scopesOf } from './reach.js'
 import { READERS } from './request-routes.js'
 import { consoleOnly } from './session.js'
 import { showPage } from './show.js'
+import { type Holding, stopsInForce, stopsOn } from './stopped.js'
 
 export interface AgentDeps extends FrameDeps {
   readonly console: ConsoleDeps
@@ -24,6 +26,8 @@ const DAY_MS = 86_400_000
 const MOST_AGENTS = 50
 const MOST_SESSIONS = 50
 const MOST_DENIALS = 20
+/** That one page tells of; more than one or two hold only by accident. */
+const MOST_STOPS = 5
 
 /** The agents of the policy in force: what each can have, holds, and was refused. */
 export const agentPages: FastifyPluginAsyncZod<{ deps: AgentDeps }> = async (app, { deps }) => {
@@ -69,8 +73,9 @@ export const agentPages: FastifyPluginAsyncZod<{ deps: AgentDeps }> = async (app
           'not_found',
           `No agent ${name} is in the policy that is in force. What it got before is in the history.`,
         )
-      const [lineOf, live, denials, pending, frame] = await Promise.all([
+      const [lineOf, inForce, live, denials, pending, frame] = await Promise.all([
         linesOf(database, policySet, now),
+        stopsInForce(database),
         liveSessions(database, name, now, MOST_SESSIONS),
         listEvents(database, { agent: name, kind: 'issuance.denied', since }, { limit: MOST_DENIALS }),
         pendingRequests(database, name),
@@ -78,9 +83,12 @@ export const agentPages: FastifyPluginAsyncZod<{ deps: AgentDeps }> = async (app
       ])
       const line = lineOf(agent)
       if (line === undefined) throw new WritError('not_found', 'There is no such agent.')
+      const holding = await held(database, stopsOn(inForce, policySet, agent))
       const body = agentPage({
         agent: { ...line, live: { ...line.live, count: Math.max(line.live.count, live.length) } },
         now,
+        viewer: frame.viewer,
+        stops: holding,
         identity: { issuer: agent.identity.issuer, claims: claimsOf(agent) },
         scopes: scopesOf(policySet, agent, now),
         live,
@@ -93,23 +101,39 @@ export const agentPages: FastifyPluginAsyncZod<{ deps: AgentDeps }> = async (app
         })),
         pending,
       })
-      return showPage(reply, frame, { title: name, section: 'agents', body })
+      return showPage(reply, frame, { title: name, section: 'agents', body, modules: ['live', 'stop'] })
     },
   )
 }
 
 const text = (value: unknown): string | null => (typeof value === 'string' ? value : null)
 
-/** What a page says of any agent in one line, from three questions to the database. */
+const whereOf = (holding: readonly Holding[]): AgentLine['stopped'] =>
+  holding.some(({ where }) => where === undefined)
+    ? 'everywhere'
+    : [...new Set(holding.flatMap(({ where = [] }) => where))]
+
+/** What is told of each; one that was released meanwhile is left out. */
+async function held(database: Database, holding: readonly Holding[]): Promise<AgentView['stops']> {
+  const found = await Promise.all(
+    holding
+      .slice(0, MOST_STOPS)
+      .map(async ({ stop, where }) => ({ stop: await findStop(database, stop), where })),
+  )
+  return found.flatMap(({ stop, where }) => (stop?.state === 'engaged' ? [{ stop, where }] : []))
+}
+
+/** What a page says of any agent in one line, from four questions to the database. */
 async function linesOf(
   database: Database,
   policySet: PolicySet,
   now: Date,
 ): Promise<(agent: Agent | undefined) => AgentLine | undefined> {
-  const [live, denials, pending] = await Promise.all([
+  const [live, denials, pending, inForce] = await Promise.all([
     liveCounts(database, now),
     denialCounts(database, new Date(now.getTime() - DAY_MS)),
     pendingRequests(database),
+    stopsInForce(database),
   ])
   const countIn = ({ counts, whole }: typeof live, name: string): Counted => ({
     count: counts.find(({ agent }) => agent === name)?.count ?? 0,
@@ -121,6 +145,7 @@ async function linesOf(
       describe: agent.describe,
       owner: agent.owner,
       status: agent.status,
+      stopped: whereOf(stopsOn(inForce, policySet, agent)),
       places: placesOf(policySet, agent, now),
       live: countIn(live, agent.name),
       denials: countIn(denials, agent.name),

@@ -4,6 +4,8 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib'
 import type { FastifyPluginAsync } from 'fastify'
+import { Html } from '../../../web/html.js'
+import type { Assets as PageAssets } from '../../../web/layout.js'
 import { WritError } from '../../errors.js'
 import { packageRoot } from '../../paths.js'
 
@@ -33,12 +35,21 @@ interface AssetAnswer {
 interface Assets {
   readonly path: string
   readonly files: ReadonlyMap<string, Asset>
+  readonly style: Html
 }
 
 let loaded: Assets | undefined
 
 /** Where this build's assets are served. Changes with any of them, so that a browser may keep each for ever. */
 export const assetsPath = (): string => assets().path
+
+export const pageAssets = (): PageAssets => ({ path: assets().path, style: assets().style })
+
+/** `'sha256-…'`, by which the content security policy lets the style sheet of our pages through, and no other. */
+export const styleHash = (): string => {
+  const hash = createHash('sha256').update(assets().style.text).digest('base64')
+  return `'sha256-${hash}'`
+}
 
 /** Read and compressed once: a request only picks out of a map, so no path in it leads anywhere else. */
 function assets(): Assets {
@@ -49,16 +60,31 @@ function assets(): Assets {
 function load(): Assets {
   const files = new Map<string, Asset>()
   const hash = createHash('sha256')
+  let style = new Html('')
   for (const [name, path] of sources()) {
     const type = TYPES[name.slice(name.lastIndexOf('.') + 1)]
     // Source maps, for one, are for whoever builds.
     if (type === undefined) continue
     const content = readFileSync(path)
+    if (name === STYLE) {
+      // It changes with no other asset, and comes with the page: neither a name nor a place in a cache is for it.
+      style = new Html(smaller(content.toString('utf8')))
+      continue
+    }
     hash.update(JSON.stringify([name, content.length])).update(content)
     files.set(name, { type, identity: content, ...compressed(content) })
   }
-  return { path: `/console/assets/${hash.digest('hex').slice(0, 16)}`, files }
+  return { path: `/console/assets/${hash.digest('hex').slice(0, 16)}`, files, style }
 }
+
+const STYLE = 'console.css'
+
+/** Without comments and indents. No string in it may have either; a test looks. */
+const smaller = (css: string): string =>
+  css
+    .replace(/\/\*[\s\S]*?\*\//g, '')
+    .replace(/\s*\n\s*/g, '\n')
+    .trim()
 
 /** Name and file of each, sorted. Compiled modules lie beside this compiled file: `dist/web/browser`. */
 function sources(): readonly (readonly [string, string])[] {

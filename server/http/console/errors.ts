@@ -3,7 +3,7 @@ import type { Viewer } from '../../../web/layout.js'
 import { errorPage } from '../../../web/pages/error.js'
 import type { WritError } from '../../errors.js'
 import { asWritError, logRefusal, problemOf, sendProblem } from '../problems.js'
-import { assetsPath } from './assets.js'
+import { pageAssets } from './assets.js'
 import { showsAnswer } from './origin.js'
 
 /** Makes the page of a refusal and sends it. */
@@ -33,7 +33,7 @@ export function sendErrorPage(
     detail,
     next,
     request: id,
-    assets: assetsPath(),
+    assets: pageAssets(),
     ...(viewer === undefined ? {} : { viewer }),
   })
   if (status === 503) reply.header('retry-after', '5')

@@ -8,6 +8,7 @@ import { type ErrorCode, WritError } from '../../errors.js'
 import { pendingReviews, reviewBreakGlass } from '../../grants/break-glass.js'
 import { openUnasked } from '../../grants/decide.js'
 import { listGrants, revokeGrant } from '../../grants/store.js'
+import type { RevocationDeps } from '../../revocation/deps.js'
 import type { Operator, PolicySet } from '../../types.js'
 import { grantWish } from '../grant-routes.js'
 import { nextPage, pageBefore } from '../pages.js'
@@ -20,10 +21,11 @@ const ENDED = 25
 const LIVE = 500
 
 /** Grants: what is live, taking it away, and opening what nobody asked for. */
-export const consoleGrantRoutes: FastifyPluginAsyncZod<{ deps: RequestRoutesDeps }> = async (
-  app,
-  { deps },
-) => {
+interface GrantRoutesDeps extends RequestRoutesDeps {
+  readonly revocation: Pick<RevocationDeps, 'kick'>
+}
+
+export const consoleGrantRoutes: FastifyPluginAsyncZod<{ deps: GrantRoutesDeps }> = async (app, { deps }) => {
   const callerOf = consoleOnly(app, deps.console)
   const hide = { hide: true } as object
   const { database } = deps.grants
@@ -114,6 +116,7 @@ export const consoleGrantRoutes: FastifyPluginAsyncZod<{ deps: RequestRoutesDeps
       if (answer.status === 'refused') {
         throw new WritError(answer.code as ErrorCode, 'There is no such grant.')
       }
+      deps.revocation.kick()
       request.log.info({ grant: request.params.id, operator: operator.name }, 'grant revoked')
       return { revoked: true, already: answer.already }
     },

@@ -9,10 +9,12 @@ import {
 } from '../../../web/pages/filters.js'
 import { type HistoryView, historyPage } from '../../../web/pages/history.js'
 import { issuancePage } from '../../../web/pages/issuance.js'
+import { killPanel } from '../../../web/pages/kill.js'
 import { activityOf } from '../../audit/review/activity.js'
 import type { IssuanceFilter } from '../../audit/review/filters.js'
 import type { Database } from '../../db/pool.js'
 import { WritError } from '../../errors.js'
+import { findRevocation } from '../../revocation/issuances.js'
 import type { PolicySet } from '../../types.js'
 import { issuanceFilter } from '../review-schemas.js'
 import { recordId } from '../schemas.js'
@@ -79,16 +81,17 @@ export const historyPages: FastifyPluginAsyncZod<{ deps: HistoryDeps }> = async 
     { config, schema: { ...schema, params: z.object({ issuance: recordId }) } },
     async (request, reply) => {
       const now = new Date()
-      const [story, frame] = await Promise.all([
+      const [story, kill, frame] = await Promise.all([
         storyOf(database, request.params.issuance, now),
+        findRevocation(database, request.params.issuance),
         frameOf(deps, callerOf(request)),
       ])
       if (story === undefined) throw new WritError('not_found', 'There is no such issuance.')
       return showPage(reply, frame, {
         title: `Issuance ${request.params.issuance}`,
         section: 'history',
-        body: issuancePage(story),
-        modules: ['proof'],
+        body: issuancePage({ ...story, kill: kill && killPanel(kill, frame.viewer.roles, now) }),
+        modules: ['proof', 'live', 'stop'],
         width: 'reading',
       })
     },

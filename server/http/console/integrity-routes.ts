@@ -7,9 +7,9 @@ import { listEvents } from '../../audit/review/lists.js'
 import type { Database } from '../../db/pool.js'
 import type { Webhooks, WebhookView } from '../../webhooks/start.js'
 import type { Readiness } from '../deps.js'
+import { entryProof, publishedHead, publishingOf } from '../log-proofs.js'
 import type { ConsoleDeps } from './deps.js'
 import { type FrameDeps, frameOf } from './frame.js'
-import { entryProof, publishedHead, publishingOf } from './log-proofs.js'
 import { READERS } from './request-routes.js'
 import { consoleOnly } from './session.js'
 import { showPage } from './show.js'
@@ -48,13 +48,14 @@ export const integrityPages: FastifyPluginAsyncZod<{ deps: IntegrityDeps }> = as
   app.get('/console/integrity', { config, schema }, async (request, reply) => {
     const { database } = deps
     const now = new Date()
-    const [size, log, readiness, webhooks, starts, reloads, taken, frame] = await Promise.all([
+    const [size, log, readiness, webhooks, starts, reloads, alarms, taken, frame] = await Promise.all([
       logSize(database),
       deps.publishing === undefined ? undefined : publishedLog(database, deps.publishing),
       deps.ready(),
       deps.webhooks.list(),
       recent(database, ['broker.started'], now, 1),
       recent(database, ['policy.loaded', 'policy.rejected'], now, 30),
+      recent(database, ['alarm.raised'], now, 7),
       recent(database, ['log.exported', 'log.redacted', 'log.archived'], now, 30),
       frameOf(deps, callerOf(request)),
     ])
@@ -76,6 +77,7 @@ export const integrityPages: FastifyPluginAsyncZod<{ deps: IntegrityDeps }> = as
       },
       starts,
       reloads,
+      alarms,
       taken,
       webhooks: webhooks.map(webhookSeen),
     })

@@ -96,6 +96,8 @@ const TOPICS: ReadonlyMap<string, string> = new Map([
   ['grant_request', 'request'],
   ['grant', 'grant'],
   ['issuance', 'issuance'],
+  ['stop', 'stop'],
+  ['deny', 'stop'],
 ])
 
 async function* hints(

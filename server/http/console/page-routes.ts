@@ -5,7 +5,7 @@ import { keyCode } from '../../audit/proofs/key-code.js'
 import type { OperatorDeps } from '../../operators/deps.js'
 import { listKeys } from '../../operators/keys.js'
 import { listProposals } from '../../operators/vouching.js'
-import { assetsPath } from './assets.js'
+import { pageAssets } from './assets.js'
 import type { ConsoleDeps } from './deps.js'
 import { type FrameDeps, frameOf } from './frame.js'
 import { READERS } from './request-routes.js'
@@ -30,7 +30,7 @@ const openPages: FastifyPluginAsyncZod<{ deps: PageRoutesDeps }> = async (app, {
   // No session: this is how the first key comes in. The page holds no secret; the code is in the fragment.
   app.get('/console/enrol', { schema: hide }, async (_request, reply) => {
     const { notice } = deps.console
-    const page = enrolPage({ assets: assetsPath(), ...(notice === undefined ? {} : { notice }) })
+    const page = enrolPage({ assets: pageAssets(), ...(notice === undefined ? {} : { notice }) })
     return reply.type('text/html; charset=utf-8').send(page)
   })
 

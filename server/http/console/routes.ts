@@ -10,6 +10,7 @@ import { liveRoutes } from './live-routes.js'
 import { pageRoutes } from './page-routes.js'
 import { requestRoutes } from './request-routes.js'
 import { signInRoutes } from './sign-in-routes.js'
+import { consoleStopRoutes } from './stop-routes.js'
 
 /** The console: what browsers reach with a session, and the way to one. In no OpenAPI: it is for its own pages. */
 export const consoleRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (app, { deps }) => {
@@ -22,6 +23,7 @@ export const consoleRoutes: FastifyPluginAsyncZod<{ deps: HttpDeps }> = async (a
   await app.register(requestRoutes, { deps })
   await app.register(consoleGrantRoutes, { deps })
   await app.register(agentPages, { deps })
+  await app.register(consoleStopRoutes, { deps })
   await app.register(historyPages, { deps })
   await app.register(integrityPages, { deps })
   await app.register(consoleKeyRoutes, { deps })

@@ -7,7 +7,7 @@ import { type ErrorCode, WritError } from '../../errors.js'
 import { csrfHolds, csrfToken, type FoundSession } from '../../operators/sessions.js'
 import { standingOf } from '../../operators/standing.js'
 import type { Operator, PolicySet } from '../../types.js'
-import { assetsPath } from './assets.js'
+import { pageAssets } from './assets.js'
 import type { ConsoleCaller, ConsoleCallerOf } from './caller.js'
 import { readCookie, writeCookie } from './cookies.js'
 import type { ConsoleDeps } from './deps.js'
@@ -154,7 +154,7 @@ function withoutSession(
 export function comeAgain(reply: FastifyReply, path: string, title: string): FastifyReply {
   const page = layout({
     title,
-    assets: assetsPath(),
+    assets: pageAssets(),
     body: html`<p><a href="${path}">Go on to the console</a></p>`,
   })
   return reply.header('refresh', `0; url=${path}`).type('text/html; charset=utf-8').send(page)

@@ -1,5 +1,5 @@
 import type { SignInPage } from '../../../web/pages/sign-in.js'
-import { assetsPath } from './assets.js'
+import { pageAssets } from './assets.js'
 import type { SignInDeps } from './signing-in.js'
 
 /**
@@ -21,7 +21,7 @@ export function signInChoices(
       href: `/console/sign-in/start?${new URLSearchParams({ issuer, to, ...(again ? { again: '1' } : {}) })}`,
     })),
     passkey: again || passkeyAlone(deps),
-    assets: assetsPath(),
+    assets: pageAssets(),
     ...(notice === undefined ? {} : { notice }),
   }
 }

@@ -201,6 +201,90 @@ const SAID: Readonly<Record<string, readonly [body: object, personal?: object]>>
     { ...request, grant_id: '0123456789ad', operator: 'carol', verdict: 'justified' },
     { comment: 'the shop was down' },
   ],
+  'issuance.revoked': [
+    { ...issuance, grant_id: '0123456789ad', operator: 'bob', role_arn: ROLE, cause: 'grant' },
+    { reason: 'it deletes tables' },
+  ],
+  'deny.written': [
+    {
+      ...issuance,
+      role_arn: ROLE,
+      kills: [{ kind: 'issuance', target: '0123456789ab', widened: true }],
+      document_sha256: HASH,
+      widened: true,
+      waited_ms: 120,
+    },
+  ],
+  'deny.failed': [{ ...agent, role_arn: ROLE, code: 'aws_unavailable', unwritten: 2, waited_ms: 10_400 }],
+  'deny.removed': [{ environment: 'production', role_arn: ROLE, kills: [{ kind: 'human', cutoff: LATER }] }],
+  'stop.engaged': [
+    {
+      agent: 'orders-coder',
+      operator: 'bob',
+      stop: '0123456789ae',
+      stops: 'agent',
+      name: 'orders-coder',
+      cutoff: LATER,
+      approvals_needed: 2,
+      roles: [ROLE],
+      denies: 1,
+      proof: { kind: 'token', issuer, subject: 'operator:bob', issued_at: LATER },
+    },
+    { reason: 'it deletes tables', source_ip: '192.0.2.7' },
+  ],
+  'stop.release_signed': [
+    { agent: 'orders-coder', operator: 'bob', stop: '0123456789ae', proof_kind: 'passkey', proof: passkey },
+    { source_ip: '192.0.2.7' },
+  ],
+  'stop.released': [
+    { stop: '0123456789ae', stops: 'human', released_by: ['bob', 'carol'] },
+    { human: 'ann@example.com' },
+  ],
+  'incident.opened': [
+    { agent: 'orders-coder', operator: 'bob', incident: '0123456789af', stop: '0123456789ae' },
+    { reason: 'it deletes orders', source_ip: '192.0.2.7' },
+  ],
+  'incident.step': [
+    {
+      agent: 'orders-coder',
+      operator: 'carol',
+      incident: '0123456789af',
+      stage: 'assess',
+      evidence: 'ab'.repeat(32),
+    },
+    { note: 'evidence collected', source_ip: '192.0.2.7' },
+  ],
+  'incident.close_signed': [
+    {
+      agent: 'orders-coder',
+      operator: 'bob',
+      incident: '0123456789af',
+      proof_kind: 'passkey',
+      proof: passkey,
+    },
+    { source_ip: '192.0.2.7' },
+  ],
+  'incident.closed': [
+    {
+      agent: 'orders-coder',
+      incident: '0123456789af',
+      closed_by: ['bob', 'carol'],
+      evidence: 'ab'.repeat(32),
+    },
+  ],
+  'alarm.raised': [
+    {
+      ...issuance,
+      tier: 'production',
+      alarm: 'new-network',
+      code: 'new-network',
+      cause: 6,
+      caused_at: AT,
+      delay_ms: 12,
+      networks_known: 2,
+    },
+    { source_ip: '192.0.2.7', subject: 'repo:acme/orders', human: 'ann@example.com' },
+  ],
   'grant.revoked': [
     { ...request, grant_id: '0123456789ad', operator: 'bob', uses: 1 },
     { reason: 'changed my mind' },

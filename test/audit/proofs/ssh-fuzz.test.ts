@@ -9,6 +9,7 @@ import {
   sshSignCount,
 } from '../../../server/audit/proofs/ssh.js'
 import { wireReader, wireString } from '../../../server/audit/proofs/ssh-wire.js'
+import { cpuClock } from '../../support/cpu-clock.js'
 import { armoured, softwareSk } from '../../support/software-sk.js'
 
 const DOCUMENT = canonicalText({
@@ -112,12 +113,12 @@ t.test('anything at all', async (t) => {
     { numRuns: 2000 },
   )
   const long = 'A'.repeat(10_000_000)
-  const started = performance.now()
+  const took = cpuClock()
   t.ok(sshProblem({ ...sk.proof(DOCUMENT), signature: long }))
   t.ok(sshProblem({ ...sk.proof(DOCUMENT), public_key: `sk-ssh-ed25519@openssh.com ${long}` }))
   t.equal(signatureBlob(long), undefined)
   t.equal(readSshPublicKey(long), undefined)
-  t.ok(performance.now() - started < 1000, 'what is too long is not even decoded')
+  t.ok(took() < 1000, 'what is too long is not even decoded')
 })
 
 t.test('the reader', async (t) => {

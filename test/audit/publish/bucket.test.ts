@@ -3,7 +3,7 @@ import t from 'tap'
 import { bucketPlace } from '../../../server/audit/publish/bucket.js'
 import { type LogStore, logStore } from '../../../server/audit/publish/store.js'
 import { verifyTiles } from '../../../server/audit/verify/tiles.js'
-import type { LockedBucket } from '../../../server/types.js'
+import type { LockedBucket } from '../../../server/types-aws.js'
 import { testLedger } from '../../support/ledger.js'
 import { add, asSuperuser, Crash, dying, key, objectStore, restored, writer } from './support.js'
 

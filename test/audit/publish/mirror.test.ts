@@ -6,7 +6,7 @@ import { bucketPlace } from '../../../server/audit/publish/bucket.js'
 import { folder } from '../../../server/audit/publish/folder.js'
 import { logStore } from '../../../server/audit/publish/store.js'
 import { verifyTiles } from '../../../server/audit/verify/tiles.js'
-import type { LockedBucket } from '../../../server/types.js'
+import type { LockedBucket } from '../../../server/types-aws.js'
 import { type Ledger, testLedger } from '../../support/ledger.js'
 import { add, asSuperuser, Crash, copier, dying, key, objectStore, restored, writer } from './support.js'
 

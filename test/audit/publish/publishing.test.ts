@@ -6,7 +6,7 @@ import { folder } from '../../../server/audit/publish/folder.js'
 import { publishLog } from '../../../server/audit/publish/publishing.js'
 import { verifyTiles } from '../../../server/audit/verify/tiles.js'
 import { StartError } from '../../../server/errors.js'
-import type { LockedBucket } from '../../../server/types.js'
+import type { LockedBucket } from '../../../server/types-aws.js'
 import { type Ledger, testLedger } from '../../support/ledger.js'
 import { add, asSuperuser, key, objectStore, restored, signer } from './support.js'
 

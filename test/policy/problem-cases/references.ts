@@ -124,6 +124,14 @@ export const REFERENCES: readonly Case[] = [
     says: /the environment prod/,
   },
   {
+    what: 'faster than the environment',
+    file: 'coder.yaml',
+    text: `${good('coder.yaml')}    limits: { issuances_per_minute: 61 }\n`,
+    code: 'limit_loosened',
+    line: 17,
+    says: /61 is more than the 60 of the environment prod/,
+  },
+  {
     what: 'fewer approvals for deleting',
     file: 'prod.yaml',
     text: `${good('prod.yaml')}approvals: { delete: 1 }\n`,

@@ -1,5 +1,6 @@
 import type { Context } from '../../review/context.js'
 import type { ExportedEvent } from '../personal.js'
+import { finding } from './finding.js'
 import {
   actingAgent,
   actingOperator,
@@ -59,6 +60,18 @@ const KINDS: Readonly<Record<string, Mapping>> = {
   'webhook.enabled': (said) => entity(said, 'Enable', named(said, 'webhook', 'Webhook')),
   'webhook.disabled': (said) =>
     entity(said, 'Disable', named(said, 'webhook', 'Webhook'), 'success', 'Medium'),
+  'incident.opened': (said) => entity(said, 'Create', incident(said), 'success', 'High'),
+  'incident.step': (said) => entity(said, 'Update', incident(said)),
+  'incident.close_signed': (said) => entity(said, 'Sign', incident(said)),
+  'incident.closed': (said) => entity(said, 'Close', incident(said), 'success', 'Medium'),
+  'issuance.revoked': (said) => session(said, 'success', 'Medium', 'Revoke'),
+  'deny.written': (said) => entity(said, 'Update', deny(said), 'success', 'Medium'),
+  'deny.failed': (said) => entity(said, 'Update', deny(said), 'failure', 'High'),
+  'deny.removed': (said) => entity(said, 'Update', deny(said)),
+  'stop.engaged': (said) => entity(said, 'Create', stop(said), 'success', 'High'),
+  'stop.release_signed': (said) => entity(said, 'Sign', stop(said)),
+  'stop.released': (said) => entity(said, 'Release', stop(said), 'success', 'Medium'),
+  'alarm.raised': finding,
   'log.exported': (said) => entity(said, 'Read', LOG),
   'log.redacted': (said) => entity(said, 'Delete', LOG, 'success', 'Medium'),
   'log.archived': (said) => entity(said, 'Move', LOG),
@@ -189,6 +202,10 @@ const ACTIVITIES = {
   Decide: 99,
   Propose: 99,
   Review: 99,
+  Release: 99,
+  Update: 3,
+  Sign: 99,
+  Close: 99,
 } as const
 
 /** Entity Management: grant requests, operators' keys, the policy set, webhooks, the log itself. */
@@ -236,8 +253,17 @@ const grantRequest = (said: Said): Entity =>
 const grant = (said: Said): Entity =>
   given({ name: 'grant', uid: said.text('grant_id'), type: 'Grant', type_id: 99 as const })
 
+const stop = (said: Said): Entity =>
+  given({ name: said.text('name') ?? 'stop', uid: said.text('stop'), type: 'Stop', type_id: 99 as const })
+
+const deny = (said: Said): Entity =>
+  given({ name: 'deny policy', uid: said.role, type: 'IAM Policy', type_id: 5 as const })
+
 const operatorKey = (said: Said): Entity =>
   given({ name: 'operator key', uid: said.text('key_id'), type: 'Operator Key', type_id: 99 as const })
+
+const incident = (said: Said): Entity =>
+  given({ name: 'incident', uid: said.text('incident'), type: 'Incident', type_id: 99 as const })
 
 const ENROLMENT_CODE: Entity = { name: 'enrolment code', type: 'Enrolment Code', type_id: 99 }
 

@@ -145,6 +145,24 @@ export const entityManagement = z.strictObject({
   comment: text.optional(),
 })
 
+export const detectionFinding = z.strictObject({
+  ...common,
+  ...activity(2004, [1]),
+  category_uid: z.literal(2),
+  category_name: z.literal('Findings'),
+  class_name: z.literal('Detection Finding'),
+  status_id: z.literal(1),
+  status: z.literal('New'),
+  is_alert: z.literal(true),
+  finding_info: z.strictObject({
+    uid: text,
+    title: text,
+    created_time: time,
+    first_seen_time: time,
+    analytic: z.strictObject({ name: text, type: z.literal('Rule'), type_id: z.literal(1) }),
+  }),
+})
+
 export const baseEvent = z.strictObject({
   ...common,
   ...activity(0, [99]),
@@ -159,6 +177,7 @@ export const ocsfEvent = z
     userAccess,
     authentication,
     entityManagement,
+    detectionFinding,
     baseEvent,
   ])
   .refine(

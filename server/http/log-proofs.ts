@@ -1,10 +1,10 @@
-import { openCheckpoint } from '../../audit/merkle/checkpoint.js'
-import { parseVerifierKey } from '../../audit/merkle/keys.js'
-import { inclusionProof } from '../../audit/merkle/proof.js'
-import { readTile, splitBundle, TILE_WIDTH, tileAt, tileHashes } from '../../audit/merkle/tiles.js'
-import { formatProof } from '../../audit/merkle/tlog-proof.js'
-import type { Publishing } from '../../audit/publish/publishing.js'
-import { WritError } from '../../errors.js'
+import { openCheckpoint } from '../audit/merkle/checkpoint.js'
+import { parseVerifierKey } from '../audit/merkle/keys.js'
+import { inclusionProof } from '../audit/merkle/proof.js'
+import { readTile, splitBundle, TILE_WIDTH, tileAt, tileHashes } from '../audit/merkle/tiles.js'
+import { formatProof } from '../audit/merkle/tlog-proof.js'
+import type { Publishing } from '../audit/publish/publishing.js'
+import { WritError } from '../errors.js'
 
 /** The publishing of this replica. Throws log_not_published. */
 export function publishingOf({ publishing }: { readonly publishing?: Publishing }): Publishing {
