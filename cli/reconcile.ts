@@ -1,9 +1,11 @@
+import { CONTAINMENT_KINDS } from '../server/audit/reconcile/containment.js'
 import { type InputProblem, listTrailFiles, readTrailFile } from '../server/audit/reconcile/files.js'
 import { BookBuilder, type IssuanceBook } from '../server/audit/reconcile/issuances.js'
 import { Reconciliation } from '../server/audit/reconcile/reconcile.js'
 import { type Report, report } from '../server/audit/reconcile/report.js'
 import { roleKey } from '../server/audit/reconcile/roles.js'
 import { globMatches } from '../server/policy/evaluate.js'
+import { namesOf } from '../server/policy/human-names.js'
 import type { Issuance, LogEvent, Page } from './api.js'
 import type { BrokerClient, Query } from './client.js'
 import { CliError, EXIT, usageError } from './exit.js'
@@ -30,7 +32,11 @@ export async function reconcileFiles(question: ReconcileQuestion): Promise<Repor
     if (roleKey(arn) === undefined) throw usageError(`${arn} is not the ARN of a role.`)
   }
   const policySet = await loadPolicies(question.policies)
-  const book = 'file' in source ? await bookOfFile(source.file) : await bookOfBroker(source.broker, since)
+  const builder = new BookBuilder((human) => namesOf(policySet, human))
+  const book =
+    'file' in source
+      ? await bookOfFile(builder, source.file)
+      : await bookOfBroker(builder, source.broker, since)
   const agents = [...policySet.agents.values()]
   const environments = agents.flatMap((agent) => [...agent.environments.values()])
   const reconciliation = new Reconciliation(book, {
@@ -59,8 +65,7 @@ export async function reconcileFiles(question: ReconcileQuestion): Promise<Repor
 }
 
 /** A record read in part would raise false alarms and hide real ones: the first problem ends it. */
-async function bookOfFile(file: string): Promise<IssuanceBook> {
-  const builder = new BookBuilder()
+async function bookOfFile(builder: BookBuilder, file: string): Promise<IssuanceBook> {
   const problems: InputProblem[] = []
   await readTrailFile(
     file,
@@ -79,16 +84,19 @@ async function bookOfFile(file: string): Promise<IssuanceBook> {
 }
 
 /** Newest first, and no further back than calls of the period can come from. */
-async function bookOfBroker(options: BrokerOptions, since: number | undefined): Promise<IssuanceBook> {
+async function bookOfBroker(
+  builder: BookBuilder,
+  options: BrokerOptions,
+  since: number | undefined,
+): Promise<IssuanceBook> {
   const { broker, target } = connect('operator', options)
-  const builder = new BookBuilder()
   const oldest = since === undefined ? undefined : since - LONGEST_SESSION_MS
   const add = (item: unknown) => {
     const wrong = builder.add(item)
     if (wrong !== undefined) throw unusable(`${target.url}: ${wrong}`)
   }
   // Events first: an issuance made in between is then known without its network rather than not at all.
-  for (const kind of ['issuance.intended', 'grant.revoked']) {
+  for (const kind of ['issuance.intended', ...CONTAINMENT_KINDS]) {
     await eachItem<LogEvent>(broker, '/v1/events', { kind }, (event) => {
       add(event)
       return tooOld(event.body.at, oldest)

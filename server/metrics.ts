@@ -239,7 +239,8 @@ export function createMetrics(): Metrics {
         }
       }
       const text = [await own.metrics(), await all.metrics()].join('\n')
-      return { type: own.contentType, text }
+      // What has no sample yet is `Nan` to prom-client, which a strict parser of the format refuses.
+      return { type: own.contentType, text: text.replace(/ Nan$/gm, ' NaN') }
     },
   }
 }

@@ -88,6 +88,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   'server/issuance': ['server/decision', 'server/audit', 'server/policy/render', 'server/db/pool'],
   'server/revocation': [
     'server/audit',
+    'server/policy/human-names',
     'server/db/pool',
     'server/operators/asking',
     'server/operators/signatures',

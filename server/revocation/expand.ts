@@ -1,25 +1,10 @@
 import { distance } from 'fastest-levenshtein'
 import type { Database } from '../db/pool.js'
+import { lowerCase } from '../policy/human-names.js'
 import type { Agent, PolicySet } from '../types.js'
 import type { StopKind } from './stop-store.js'
 
 type Reads = Pick<Database, 'query'>
-
-/**
- * Every name under which a human may appear: of the operators' documents that have this one, all. A person who is known
- * by a group has a name with the claim in front (`email:ann@example.com`); agents' tokens have it without.
- */
-export function namesOf(policySet: PolicySet, name: string): readonly string[] {
-  const names = new Set([name])
-  const claimed = /^[A-Za-z_][\w.-]*:(.+)$/.exec(name)?.[1]
-  if (claimed !== undefined) names.add(claimed)
-  const wanted = lowerCase(names)
-  for (const { name: own, alsoKnownAs } of policySet.operators.values()) {
-    const all = [own, ...alsoKnownAs]
-    if (all.some((one) => wanted.has(one.toLowerCase()))) for (const one of all) names.add(one)
-  }
-  return [...names].sort()
-}
 
 /** The agents concerned with every role that policy gives them: the agent itself, or those that the human owns. */
 export function agentsAndRoles(
@@ -106,9 +91,6 @@ async function recorded(
   )
   return row?.known === true
 }
-
-const lowerCase = (names: Iterable<string>): ReadonlySet<string> =>
-  new Set([...names].map((name) => name.toLowerCase()))
 
 /** One that is a few letters away, or undefined. */
 function nearest(word: string, candidates: readonly string[]): string | undefined {

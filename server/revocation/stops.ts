@@ -1,9 +1,10 @@
 import type { Personal, Seen } from '../audit/personal.js'
 import { WritError } from '../errors.js'
 import { tagValue } from '../issuance/plan.js'
+import { namesOf } from '../policy/human-names.js'
 import type { Operator, PolicySet } from '../types.js'
 import type { RevocationDeps } from './deps.js'
-import { agentsAndRoles, liveSpellings, namesOf, rolesOf, unknownName } from './expand.js'
+import { agentsAndRoles, liveSpellings, rolesOf, unknownName } from './expand.js'
 import { findStop, type StopKind, type StopView, withdrawStopped } from './stop-store.js'
 
 export interface WantedStop {

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { parse } from 'yaml'
 import { ALARMS } from '../../server/audit/bodies/alarms.js'
+import { createMetrics } from '../../server/metrics.js'
 import { packageRoot } from '../../server/paths.js'
 import { startTestBroker } from '../support/broker.js'
 
@@ -167,6 +168,14 @@ t.test('what is counted, and what is never told', async (t) => {
   await stream.body?.cancel()
   const open = async () => sumOf(await scrape(), 'writ_streams_open')
   while ((await open()) !== 0) await new Promise(setImmediate)
+})
+
+t.test('what has no sample yet is written as the format has it', async (t) => {
+  const metrics = createMetrics()
+  // Each scrape empties what was sampled of the event loop, and the second comes before another sample.
+  const [, second] = await Promise.all([metrics.scrape(), metrics.scrape()])
+  const mean = parseText(second.text).samples.find(({ name }) => name === 'nodejs_eventloop_lag_mean_seconds')
+  t.ok(Number.isNaN(mean?.value))
 })
 
 t.test('every alarm is on its page', async (t) => {

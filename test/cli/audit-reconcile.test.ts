@@ -174,3 +174,31 @@ t.test('issuances from the broker', async (t) => {
 
   t.equal((await operator('bob', ['audit', 'reconcile', path])).code, 3, 'the record is for security')
 })
+
+t.test('what a stopped agent did afterwards', async (t) => {
+  const { operator, broker, folder } = await commandOnBroker(t)
+  const token = await broker.agentToken('orders-coder')
+  const wish = { environment: 'production', scopes: ['orders:read'], reason: 'order 7' }
+  const { body } = await broker.call('POST', '/v1/credentials', token, wish)
+  const parts = { key: body.credentials.access_key_id, session: body.issuance, role: body.role }
+  const stopped = await operator('carol', ['stop', 'agent', 'orders-coder', '--reason', 'deletes', '--json'])
+  t.equal(stopped.code, 0, stopped.stderr)
+  t.equal(stopped.json.sessions.state, 'written', 'local AWS has the Deny')
+
+  const path = join(folder, 'a.json')
+  const after = async (seconds: number, change: Json = {}) => {
+    const eventTime = `${new Date(Date.now() + seconds * 1000).toISOString().slice(0, 19)}Z`
+    writeFileSync(
+      path,
+      JSON.stringify({ Records: [call({ userIdentity: identity(parts), eventTime, ...change })] }),
+    )
+    const ran = await operator('carol', ['audit', 'reconcile', path, '--json'])
+    return [ran.code, ran.json.findings.map(({ kind }: { kind: string }) => kind)]
+  }
+  t.strictSame(await after(5), [0, ['after_stop']])
+  t.strictSame(await after(300, { errorCode: 'AccessDenied' }), [0, ['refused_after_stop']])
+  t.strictSame(await after(300), [8, ['after_deny']])
+  const told = await operator('carol', ['audit', 'reconcile', path])
+  t.match(told.stdout, /\[after_deny\]/)
+  t.match(told.stdout, /CALLS {2}DENIED {2}AFTER STOP[\s\S]* 1 +0 +1 /)
+})

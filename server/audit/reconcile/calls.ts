@@ -4,9 +4,13 @@ import type { Findings } from './findings.js'
 import type { KnownIssuance } from './issuances.js'
 import { contradictions, type Marks } from './join.js'
 import type { TrailEvent } from './record.js'
+import { isDenied } from './usage.js'
 
 /** CloudTrail's clock and the record's, and a call under way when its session ends. */
 const CLOCK_MS = 60_000
+
+/** IAM is eventually consistent and names no bound; docs/containment.md presumes a Deny in effect after this. */
+const DENY_HOLDS_MS = 60_000
 
 /** Calls that hand out another session: a red line for every agent. */
 const MAKES_SESSION = /^(AssumeRole|AssumeRoot|GetFederationToken|GetSessionToken)/
@@ -34,6 +38,10 @@ export function judgeCall(
     const detail = `The record says that the issuance is ${issuance.state}: its credentials were given to nobody.`
     findings.add('undelivered_used', { detail, ...about }, event, place)
   }
+  const late = toldToDie(issuance, event.at)
+  if (late !== undefined && isDenied(event)) {
+    findings.add('refused_after_stop', { detail: late.why, ...about }, event, place)
+  }
   if (event.errorCode !== undefined) return
   const sts = event.source === 'sts.amazonaws.com'
   if (sts && MAKES_SESSION.test(event.name)) {
@@ -43,20 +51,36 @@ export function judgeCall(
   // No policy can deny GetCallerIdentity (STS API Reference), so that it works proves nothing.
   if (sts && event.name === 'GetCallerIdentity') return
   if (issuance.end !== undefined && event.at > issuance.end + CLOCK_MS) {
-    const detail = `The session ended at ${new Date(issuance.end).toISOString()}.`
+    const detail = `The session ended at ${said(issuance.end)}.`
     findings.add('after_end', { detail, ...about }, event, place)
   } else if (event.at < issuance.at - CLOCK_MS) {
-    const detail = `The issuance was decided at ${new Date(issuance.at).toISOString()}, after the call.`
+    const detail = `The issuance was decided at ${said(issuance.at)}, after the call.`
     findings.add('after_end', { detail, ...about }, event, place)
   }
-  if (issuance.revokedAt !== undefined && event.at > issuance.revokedAt) {
-    const detail = `Grant ${issuance.grant ?? '?'} was revoked at ${new Date(issuance.revokedAt).toISOString()}.`
-    findings.add('after_revocation', { detail, ...about }, event, place)
+  if (issuance.deniedAt !== undefined && event.at > issuance.deniedAt + DENY_HOLDS_MS + CLOCK_MS) {
+    const detail = `IAM had the Deny at ${said(issuance.deniedAt)}: somebody took it away, or it does not hold.`
+    findings.add('after_deny', { detail, ...about }, event, place)
+  } else if (late !== undefined) {
+    findings.add(late.kind, { detail: late.why, ...about }, event, place)
   }
   if (outside(event, issuance.cidrs)) {
     const detail = `The session is bound to ${issuance.cidrs?.join(', ') ?? '?'}.`
     findings.add('other_network', { detail, ...about }, event, place)
   }
+}
+
+const said = (at: number): string => new Date(at).toISOString()
+
+/** Why the session should not have been used any more at this instant, where there is a reason. */
+export function toldToDie(
+  { stop, revoked }: KnownIssuance,
+  at: number,
+): { readonly kind: 'after_stop' | 'after_revocation'; readonly why: string } | undefined {
+  if (stop !== undefined && at > stop.at)
+    return { kind: 'after_stop', why: `Stop ${stop.id} was engaged at ${said(stop.at)}.` }
+  if (revoked !== undefined && at > revoked.at)
+    return { kind: 'after_revocation', why: `Revoked with ${revoked.by} at ${said(revoked.at)}.` }
+  return undefined
 }
 
 /** Calls by AWS services carry the service's name for an address, and the fence spares them as well. */

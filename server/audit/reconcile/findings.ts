@@ -12,8 +12,11 @@ export const FINDINGS = {
     alarm: true,
     title: 'Call that succeeded from another network than the session is bound to',
   },
+  after_deny: { alarm: true, title: 'Call that succeeded although IAM had a Deny on its session' },
   chained: { alarm: true, title: 'Session made with the credentials of an agent' },
-  after_revocation: { alarm: false, title: 'Call after the grant was revoked, in a session made before' },
+  after_stop: { alarm: false, title: 'Call that succeeded after a stop, before the Deny held' },
+  after_revocation: { alarm: false, title: 'Call that succeeded after a revocation, before the Deny held' },
+  refused_after_stop: { alarm: false, title: 'Refused call after a stop or a revocation' },
   mint_undelivered: { alarm: false, title: 'Session made and never delivered' },
   refused_mint: { alarm: false, title: "Refused attempt to get a session on one of Writ's roles" },
 } as const satisfies Record<string, { readonly alarm: boolean; readonly title: string }>

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { type Contained, Containment } from './containment.js'
 import { roleKey } from './roles.js'
 
 /** The database writes `+00:00` and microseconds, the broker `Z`. */
@@ -13,6 +14,8 @@ const issuanceItem = z.object({
   environment: z.string().min(1),
   role: z.string().refine((arn) => roleKey(arn) !== undefined, 'not the ARN of a role'),
   scopes: z.array(z.string()),
+  human: z.string().nullish(),
+  human_how: z.string().nullish(),
   grant: z.string().nullish(),
   access_key_id: z.string().nullish(),
   expires_at: instant.nullish(),
@@ -31,9 +34,8 @@ const intendedBody = z.looseObject({
   not_after: instant.optional(),
   session_policy: z.string().optional(),
 })
-const revokedBody = z.looseObject({ at: instant, grant_id: z.string() })
 
-export interface KnownIssuance {
+export interface KnownIssuance extends Contained {
   readonly id: string
   readonly at: number
   readonly state: 'intended' | 'issued' | 'failed' | 'abandoned'
@@ -48,8 +50,6 @@ export interface KnownIssuance {
   readonly end?: number
   /** CIDR blocks of the session policy; absent when it has none or nothing is known of them. */
   readonly cidrs?: readonly string[]
-  /** When its grant was revoked. The session itself may live on. */
-  readonly revokedAt?: number
 }
 
 /** The record, as far as CloudTrail is compared with it. */
@@ -63,7 +63,12 @@ export interface IssuanceBook {
 export class BookBuilder {
   readonly #items = new Map<string, z.infer<typeof issuanceItem>>()
   readonly #more = new Map<string, { notAfter?: number; cidrs?: readonly string[] }>()
-  readonly #revoked = new Map<string, number>()
+  readonly #containment: Containment
+
+  /** `namesOf`: every name under which a human may appear. */
+  constructor(namesOf: (human: string) => readonly string[] = (human) => [human]) {
+    this.#containment = new Containment(namesOf)
+  }
 
   add(item: unknown): string | undefined {
     if (typeof item === 'object' && item !== null && 'body' in item) return this.#addEvent(item)
@@ -90,12 +95,10 @@ export class BookBuilder {
         ...(not_after === undefined ? {} : { notAfter: Date.parse(not_after) }),
         ...(cidrs === undefined ? {} : { cidrs }),
       })
-    } else if (body.kind === 'grant.revoked') {
-      const revoked = revokedBody.safeParse(body)
-      if (!revoked.success) return sayIssue('an event grant.revoked', revoked.error)
-      this.#revoked.set(revoked.data.grant_id, Date.parse(revoked.data.at))
+      return undefined
     }
-    return undefined
+    const wrong = this.#containment.add(body, personal ?? undefined)
+    return wrong === undefined ? undefined : sayIssue(`an event ${body.kind}`, wrong)
   }
 
   /** Answers a problem where two issuances claim one access key: AWS never hands a key out twice. */
@@ -122,21 +125,24 @@ export class BookBuilder {
       more?.notAfter,
       ...[item.not_after, item.expires_at].map((one) => (one ? Date.parse(one) : undefined)),
     ].filter((one) => one !== undefined)
-    const revokedAt = item.grant ? this.#revoked.get(item.grant) : undefined
-    return {
+    const session = {
       id: item.issuance,
       at: Date.parse(item.at),
-      state: item.state,
       agent: item.agent,
       environment: item.environment,
-      role: item.role,
       roleKey: roleKey(item.role) ?? item.role,
-      scopes: item.scopes,
       ...(item.grant ? { grant: item.grant } : {}),
-      ...(item.access_key_id ? { accessKeyId: item.access_key_id } : {}),
       ...(ends.length === 0 ? {} : { end: Math.min(...ends) }),
+    }
+    const tagged = item.human_how !== 'self-claimed'
+    return {
+      ...session,
+      state: item.state,
+      role: item.role,
+      scopes: item.scopes,
+      ...(item.access_key_id ? { accessKeyId: item.access_key_id } : {}),
       ...(more?.cidrs === undefined ? {} : { cidrs: more.cidrs }),
-      ...(revokedAt === undefined ? {} : { revokedAt }),
+      ...this.#containment.of({ ...session, tagged, ...(item.human ? { human: item.human } : {}) }),
     }
   }
 }

@@ -1,4 +1,4 @@
-import { judgeCall } from './calls.js'
+import { judgeCall, toldToDie } from './calls.js'
 import type { InputProblem, Place } from './files.js'
 import { Findings } from './findings.js'
 import type { IssuanceBook, KnownIssuance } from './issuances.js'
@@ -215,13 +215,14 @@ export class Reconciliation {
     else same.more++
   }
 
-  #count({ id }: KnownIssuance, event: TrailEvent): void {
+  #count(issuance: KnownIssuance, event: TrailEvent): void {
+    const { id } = issuance
     let usage = this.seen.usage.get(id)
     if (usage === undefined) {
       usage = newUsage()
       this.seen.usage.set(id, usage)
     }
-    countCall(usage, event)
+    countCall(usage, event, toldToDie(issuance, event.at) !== undefined)
   }
 
   /** To be called once, after the last record: judges what only the whole of the logs could place. */

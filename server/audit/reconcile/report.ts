@@ -19,6 +19,10 @@ export interface IssuanceReport extends UsageView {
   readonly scopes: readonly string[]
   readonly at: string
   readonly end: string | null
+  /** When a stop or a revocation told it to die, if one did while it lived. */
+  readonly stopped: string | null
+  /** When IAM had the Deny. */
+  readonly denied_since: string | null
   /** Whether its AssumeRole is in the logs. */
   readonly mint_seen: boolean
 }
@@ -101,7 +105,9 @@ export function report(reconciliation: Reconciliation, input: ReportInput): Repo
       role: one.role,
       scopes: one.scopes,
       at: new Date(one.at).toISOString(),
-      end: one.end === undefined ? null : new Date(one.end).toISOString(),
+      end: instant(one.end),
+      stopped: instant(stoppedAt(one)),
+      denied_since: instant(one.deniedAt),
       mint_seen: seen.minted.has(one.id),
       ...viewUsage(seen.usage.get(one.id) ?? newUsage()),
     })),
@@ -113,6 +119,14 @@ export function report(reconciliation: Reconciliation, input: ReportInput): Repo
       matches: input.matches,
     }),
   }
+}
+
+const instant = (at: number | undefined): string | null =>
+  at === undefined ? null : new Date(at).toISOString()
+
+function stoppedAt({ stop, revoked }: KnownIssuance): number | undefined {
+  const all = [stop?.at, revoked?.at].filter((at) => at !== undefined)
+  return all.length === 0 ? undefined : Math.min(...all)
 }
 
 const overlaps = (one: KnownIssuance, first: number | undefined, last: number | undefined): boolean =>

@@ -5,6 +5,8 @@ import type { TrailEvent } from './record.js'
 export interface Usage {
   calls: number
   denied: number
+  /** After a stop or a revocation, refused or not. */
+  afterStop: number
   first?: number
   last?: number
   readonly actions: Map<string, ActionUsage>
@@ -26,6 +28,7 @@ const MOST_IPS = 100
 export const newUsage = (): Usage => ({
   calls: 0,
   denied: 0,
+  afterStop: 0,
   actions: new Map(),
   regions: new Set(),
   ips: new Set(),
@@ -36,10 +39,11 @@ export const isDenied = ({ errorCode }: Pick<TrailEvent, 'errorCode'>): boolean 
   errorCode !== undefined &&
   /access_?denied|unauthori[sz]ed|not_?authori[sz]ed|authorizationerror|forbidden/i.test(errorCode)
 
-export function countCall(usage: Usage, event: TrailEvent): void {
+export function countCall(usage: Usage, event: TrailEvent, afterStop: boolean): void {
   const denied = isDenied(event) ? 1 : 0
   usage.calls++
   usage.denied += denied
+  if (afterStop) usage.afterStop++
   usage.first = Math.min(usage.first ?? event.at, event.at)
   usage.last = Math.max(usage.last ?? event.at, event.at)
   if (event.region !== undefined) usage.regions.add(event.region)
@@ -60,6 +64,7 @@ export function countCall(usage: Usage, event: TrailEvent): void {
 export interface UsageView {
   readonly calls: number
   readonly denied: number
+  readonly calls_after_stop: number
   readonly first: string | null
   readonly last: string | null
   /** By CloudTrail's names, such as `s3:ListObjects`. */
@@ -76,6 +81,7 @@ export interface UsageView {
 export const viewUsage = (usage: Usage): UsageView => ({
   calls: usage.calls,
   denied: usage.denied,
+  calls_after_stop: usage.afterStop,
   first: usage.first === undefined ? null : new Date(usage.first).toISOString(),
   last: usage.last === undefined ? null : new Date(usage.last).toISOString(),
   actions: Object.fromEntries(

@@ -108,7 +108,7 @@ async function found(
   // What lies below was not looked at.
   let floor = search.nothing ? range.lo : range.hi
   const most = search.exact ? 4 * MOST_LOOKED_AT : MOST_LOOKED_AT
-  for await (const step of walk(database, { ...search, range }, 'desc', 1_000, most)) {
+  for await (const step of walk(database, { ...search, range }, 'desc', 1_000, { most })) {
     for (const idx of step.found) {
       const place = placeOf(places, idx)
       counts[place] = (counts[place] ?? 0) + 1

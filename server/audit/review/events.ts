@@ -1,5 +1,6 @@
 import type { Queryable } from '../../db/pool.js'
 import { type PersonalState, readPersonal } from '../personal.js'
+import { planned } from './planned.js'
 import { SOURCES } from './search.js'
 
 export interface EventView {
@@ -13,18 +14,17 @@ export interface EventView {
   readonly personal: Readonly<Record<string, unknown>> | null
 }
 
+const VIEWS = `SELECT e.idx, encode(e.leaf_hash, 'hex') AS leaf, convert_from(e.body, 'UTF8') AS body, e.personal, e.salt,
+    (SELECT d.repeats FROM writ.denial d WHERE d.entry_idx = e.idx) AS repeats
+  FROM unnest($1::bigint[]) WITH ORDINALITY c(idx, n), ${SOURCES.events} ORDER BY c.n`
+
 /** The entries with these indexes, in their order. */
 export async function fetchEvents(
   database: Queryable,
   indexes: readonly number[],
 ): Promise<readonly EventView[]> {
   if (indexes.length === 0) return []
-  const rows = await database.query<EventRow>(
-    `SELECT e.idx, encode(e.leaf_hash, 'hex') AS leaf, convert_from(e.body, 'UTF8') AS body, e.personal, e.salt,
-       (SELECT d.repeats FROM writ.denial d WHERE d.entry_idx = e.idx) AS repeats
-     FROM unnest($1::bigint[]) WITH ORDINALITY c(idx, n), ${SOURCES.events} ORDER BY c.n`,
-    [indexes],
-  )
+  const rows = await database.query<EventRow>(VIEWS, [indexes], planned(VIEWS))
   return rows.map((row) => {
     const body = JSON.parse(row.body) as Readonly<Record<string, unknown>>
     const { state, data } = readPersonal(body, row.personal, row.salt)

@@ -1,4 +1,5 @@
 import type { Database } from '../../db/pool.js'
+import { planned } from './planned.js'
 
 /**
  * Runs a statement that reads the first rows of an index in its order. Without sorting there is no other way to
@@ -12,6 +13,6 @@ export async function inOrder<Row extends object>(
 ): Promise<Row[]> {
   return database.transaction(async (client) => {
     await client.query('SET TRANSACTION READ ONLY; SET LOCAL enable_sort = off')
-    return client.query<Row>(text, values)
+    return client.query<Row>(text, values, planned(text))
   })
 }

@@ -1,6 +1,7 @@
 import type { Queryable } from '../../db/pool.js'
 import { type PersonalState, readPersonal } from '../personal.js'
 import type { IssuanceState } from './filters.js'
+import { planned } from './planned.js'
 import { SOURCES } from './search.js'
 
 export interface IssuanceView extends PersonalView {
@@ -36,22 +37,21 @@ export interface PersonalView {
   readonly ticket: string | null
 }
 
+const VIEWS = `SELECT jsonb_build_object('issuance', i.issuance_id, 'entry', i.entry_idx, 'at', i.at,
+    'state', coalesce(o.state, 'intended'), 'agent', i.agent, 'environment', i.environment, 'tier', e.tier,
+    'role', i.role_arn, 'sensitivity', i.sensitivity, 'scopes', i.scopes, 'grant', i.grant_id,
+    'grant_use', i.grant_use, 'policy_digest', i.policy_digest, 'access_key_id', o.access_key_id,
+    'expires_at', o.expires_at, 'not_after', i.not_after, 'error_code', o.error_code) AS view,
+    convert_from(e.body, 'UTF8') AS body, e.personal, e.salt
+  FROM unnest($1::bigint[]) WITH ORDINALITY c(idx, n), ${SOURCES.issuances} ORDER BY c.n`
+
 /** The issuances whose intents have these indexes, in their order. */
 export async function fetchIssuances(
   database: Queryable,
   indexes: readonly number[],
 ): Promise<readonly IssuanceView[]> {
   if (indexes.length === 0) return []
-  const rows = await database.query<IssuanceRow>(
-    `SELECT jsonb_build_object('issuance', i.issuance_id, 'entry', i.entry_idx, 'at', i.at,
-       'state', coalesce(o.state, 'intended'), 'agent', i.agent, 'environment', i.environment, 'tier', e.tier,
-       'role', i.role_arn, 'sensitivity', i.sensitivity, 'scopes', i.scopes, 'grant', i.grant_id,
-       'grant_use', i.grant_use, 'policy_digest', i.policy_digest, 'access_key_id', o.access_key_id,
-       'expires_at', o.expires_at, 'not_after', i.not_after, 'error_code', o.error_code) AS view,
-       convert_from(e.body, 'UTF8') AS body, e.personal, e.salt
-     FROM unnest($1::bigint[]) WITH ORDINALITY c(idx, n), ${SOURCES.issuances} ORDER BY c.n`,
-    [indexes],
-  )
+  const rows = await database.query<IssuanceRow>(VIEWS, [indexes], planned(VIEWS))
   return rows.map(issuanceView)
 }
 

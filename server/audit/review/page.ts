@@ -33,7 +33,8 @@ export async function findPage(
   let looked = 0
   // One more than is shown tells whether there is more.
   const first = search.exact ? limit + 1 : Math.max(300, 6 * limit)
-  for await (const step of walk(database, { ...search, range }, 'desc', first, MOST_LOOKED_AT)) {
+  const bounds = { most: MOST_LOOKED_AT, wanted: limit + 1 }
+  for await (const step of walk(database, { ...search, range }, 'desc', first, bounds)) {
     found.push(...step.found)
     const last = found[limit - 1]
     if (found.length > limit && last !== undefined) return { indexes: found.slice(0, limit), next: last }

@@ -2,6 +2,7 @@ import type { Database } from '../../db/pool.js'
 import type { Driver, Order, Range } from './drivers.js'
 import { inOrder } from './in-order.js'
 import { Parameters } from './parameters.js'
+import { planned } from './planned.js'
 
 /** A condition over `e` (the entry), and for issuances `i` (intent) and `o` (outcome) too. */
 export type Condition = (add: Parameters['add']) => string
@@ -30,6 +31,9 @@ export interface Step {
   readonly done: boolean
 }
 
+/** Fewer candidates are not worth a step. */
+const LEAST = 100
+
 /** Candidates that later steps grow to, where whoever asks does not say. */
 const MOST_AT_ONCE = 6_000
 
@@ -44,18 +48,20 @@ const MANY_STREAMS = 8
  * Goes through a range step by step. Every step asks each driver for its next candidates and follows the one that
  * is sparsest there, so that what is rare decides the cost, here and now, whatever the planner's statistics say.
  * Nothing is held in the database between two steps. `first` is how many candidates the first step takes; later
- * ones take more, up to `most`.
+ * ones take more, up to `most`, and no more than it should take until `wanted` are found.
  */
 export async function* walk(
   database: Database,
   search: Search,
   order: Order,
   first: number,
-  most = MOST_AT_ONCE,
+  { most = MOST_AT_ONCE, wanted = Infinity }: { readonly most?: number; readonly wanted?: number } = {},
 ): AsyncGenerator<Step> {
+  let met = 0
+  let looked = 0
   let rest = search.range
   let stretch = search.drivers.some(({ streams }) => streams > MANY_STREAMS) ? FIRST_STRETCH : Infinity
-  for (let size = first; !search.nothing && rest.lo < rest.hi; size = Math.min(size * 4, most)) {
+  for (let size = first; !search.nothing && rest.lo < rest.hi; ) {
     const part = stretchOf(rest, order, stretch)
     const best = await sparsest(database, search.drivers, part, order, size)
     const found = search.exact ? best.candidates : await matching(database, search, best.candidates, order)
@@ -65,6 +71,11 @@ export async function* walk(
     const done = rest.lo >= rest.hi
     yield { found, looked: best.candidates.length, rest, done }
     if (done) return
+    met += found.length
+    looked += best.candidates.length
+    // Half as many again as what was met so far says, so that a third step is seldom.
+    const enough = met === 0 ? Infinity : Math.ceil(((wanted - met) * looked * 1.5) / met)
+    size = Math.min(size * 4, most, Math.max(enough, LEAST))
   }
 }
 
@@ -139,10 +150,8 @@ async function matching(
 ): Promise<readonly number[]> {
   if (candidates.length === 0) return []
   const { add, values } = new Parameters()
-  const rows = await database.query<{ found: number[] | null }>(
-    `SELECT json_agg(c.idx) AS found FROM unnest(${add(candidates)}::bigint[]) c(idx), ${SOURCES[of]}
-     WHERE ${[...conditions.map((condition) => condition(add)), 'true'].join(' AND ')}`,
-    values,
-  )
+  const text = `SELECT json_agg(c.idx) AS found FROM unnest(${add(candidates)}::bigint[]) c(idx), ${SOURCES[of]}
+     WHERE ${[...conditions.map((condition) => condition(add)), 'true'].join(' AND ')}`
+  const rows = await database.query<{ found: number[] | null }>(text, values, planned(text))
   return (rows[0]?.found ?? []).sort(order === 'desc' ? (a, b) => b - a : (a, b) => a - b)
 }

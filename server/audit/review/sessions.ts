@@ -76,7 +76,7 @@ export async function liveSessions(
   }
   const found: number[] = []
   let looked = 0
-  for await (const step of walk(database, search, 'desc', 200, 1_000)) {
+  for await (const step of walk(database, search, 'desc', 200, { most: 1_000, wanted: most })) {
     found.push(...step.found)
     looked += step.looked
     if (found.length >= most || looked >= MOST_LOOKED_AT) break

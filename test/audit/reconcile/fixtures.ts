@@ -199,6 +199,15 @@ export const intendedItem = (change: Json = {}): Json => ({
   },
 })
 
+/** Any other item of GET /v1/events. */
+export const entry = (kind: string, at: string, fields: Json, personal?: Json): Json => ({
+  index: 9,
+  leaf_hash: '0'.repeat(64),
+  repeats: null,
+  body: { v: 1, index: 9, kind, at, ...fields },
+  ...(personal === undefined ? {} : { personal }),
+})
+
 /** A session policy as the broker writes it, bound to a network. */
 export const boundPolicy = (...cidrs: string[]): string =>
   JSON.stringify({
@@ -217,8 +226,8 @@ export const boundPolicy = (...cidrs: string[]): string =>
     ],
   })
 
-export function bookOf(...items: readonly Json[]): IssuanceBook {
-  const builder = new BookBuilder()
+export function bookOf(items: readonly Json[], namesOf?: (human: string) => readonly string[]): IssuanceBook {
+  const builder = new BookBuilder(namesOf)
   for (const item of items) {
     const wrong = builder.add(item)
     if (wrong !== undefined) throw new Error(wrong)
@@ -237,11 +246,12 @@ export interface ReconcileInput {
   readonly items?: readonly Json[]
   readonly settings?: Partial<ReconcileSettings>
   readonly policySet?: Pick<PolicySet, 'agents' | 'scopes'>
+  readonly namesOf?: (human: string) => readonly string[]
 }
 
 /** The whole way, but for files. */
 export function reconcile(records: readonly unknown[], input: ReconcileInput = {}): Report {
-  const reconciliation = new Reconciliation(bookOf(...(input.items ?? [issuanceItem()])), {
+  const reconciliation = new Reconciliation(bookOf(input.items ?? [issuanceItem()], input.namesOf), {
     roles: [READ_ROLE, WRITE_ROLE],
     agents: ['orders-coder'],
     ...input.settings,

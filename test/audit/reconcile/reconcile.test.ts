@@ -209,20 +209,6 @@ t.test('outside the time of the session', async (t) => {
   t.strictSame(kinds(reconcile([call(who)], { items })), [], 'nothing can deny GetCallerIdentity')
 })
 
-t.test('after the grant was revoked', async (t) => {
-  const revoked = {
-    index: 9,
-    leaf_hash: '',
-    repeats: null,
-    body: { kind: 'grant.revoked', at: minute(3), grant_id: 'gggggggggggg' },
-  }
-  const items = [issuanceItem({ grant: 'gggggggggggg' }), revoked]
-  const report = reconcile([call()], { items })
-  t.strictSame(kinds(report), ['after_revocation'])
-  t.equal(report.verdict, 'clean', 'what was out already lives until its end')
-  t.strictSame(kinds(reconcile([call({ eventTime: minute(2) })], { items })), [])
-})
-
 t.test('another network than the one it is bound to', async (t) => {
   const items = [
     issuanceItem(),

@@ -1,3 +1,4 @@
+import pg from 'pg'
 import t, { type Test } from 'tap'
 import { type EventFilter, searchEvents, searchIssuances } from '../../../server/audit/review/filters.js'
 import { listEvents, listIssuances } from '../../../server/audit/review/lists.js'
@@ -90,17 +91,40 @@ interface Work {
   readonly driving: Set<string>
 }
 
-/** A database that says what each statement really did. */
+type Explained = { 'QUERY PLAN': [{ Plan: Node }] }
+const EXPLAIN = 'EXPLAIN (ANALYZE, FORMAT JSON, TIMING OFF)'
+
+/** What a prepared statement does once its plan is made for any values. A plan needs its literals in the text. */
+async function explainPrepared(on: Queryable, text: string, values: readonly unknown[]) {
+  await on.query(`SET LOCAL plan_cache_mode = force_generic_plan; PREPARE watched AS ${text}`)
+  const literals = values.map((value) =>
+    pg.escapeLiteral(
+      Array.isArray(value) ? `{${value.map((one) => JSON.stringify(one)).join()}}` : String(value),
+    ),
+  )
+  const [explained] = await on.query<Explained>(`${EXPLAIN} EXECUTE watched(${literals.join()})`)
+  await on.query('DEALLOCATE watched')
+  return explained
+}
+
+/** A database that says what each statement really did: planned for its values, and for any. */
 function watched(database: Database): { readonly database: Database; readonly work: Work } {
   const work: Work = { rows: 0, scans: new Set(), driving: new Set() }
-  const watching = (on: Queryable): Queryable['query'] => {
-    return async (text, values, options) => {
+  const watching = (on: Queryable, inTransaction: Database['transaction']): Queryable['query'] => {
+    return async (text, values = [], options) => {
       if (/^SELECT|^WITH/.test(text)) {
-        const [explained] = await on.query<{ 'QUERY PLAN': [{ Plan: Node }] }>(
-          `EXPLAIN (ANALYZE, FORMAT JSON, TIMING OFF) ${text}`,
-          values,
-        )
-        count(work, explained?.['QUERY PLAN'][0].Plan as Node, text.includes(' AS driver'))
+        const [custom] = await on.query<Explained>(`${EXPLAIN} ${text}`, values)
+        const generic =
+          options?.name === undefined
+            ? undefined
+            : await inTransaction((client) => explainPrepared(client, text, values))
+        const before = work.rows
+        const rows = [custom, generic].map((one) => {
+          work.rows = 0
+          if (one !== undefined) count(work, one['QUERY PLAN'][0].Plan, text.includes(' AS driver'))
+          return work.rows
+        })
+        work.rows = before + Math.max(...rows)
       }
       return on.query(text, values, options)
     }
@@ -109,8 +133,9 @@ function watched(database: Database): { readonly database: Database; readonly wo
     work,
     database: {
       ...database,
-      query: watching(database),
-      transaction: (run) => database.transaction((client) => run({ query: watching(client) })),
+      query: watching(database, database.transaction),
+      transaction: (run) =>
+        database.transaction((client) => run({ query: watching(client, async (then) => then(client)) })),
     },
   }
 }
