@@ -136,6 +136,12 @@ export interface Page<T> {
   readonly total?: { readonly count: number; readonly exact: boolean }
 }
 
+/** How much of something an agent may have, and what is left of it. */
+export interface Left {
+  readonly most: number
+  readonly left: number
+}
+
 export interface WhoAmI {
   readonly identity: {
     readonly issuer: string
@@ -152,6 +158,14 @@ export interface WhoAmI {
     readonly tier: string
     readonly account: string
     readonly regions: readonly string[]
+    /** Absent while nothing stops it. */
+    readonly stop?: string
+    readonly limits: {
+      readonly issuances_per_minute: Left
+      readonly live_sessions: Left
+      readonly scopes_per_hour: Left
+      readonly denials_per_hour: Left
+    }
     readonly scopes: readonly {
       readonly scope: string
       readonly describe: string

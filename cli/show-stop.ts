@@ -10,12 +10,20 @@ export interface Stop {
   readonly automatic: boolean
   readonly cutoff: string
   readonly reason: string | null
+  /** Such as `incident:ID`. */
+  readonly cause: string | null
   readonly approvals_needed: number
   readonly signed_by: readonly string[]
   readonly released_at: string | null
   readonly state: 'engaged' | 'released'
   readonly issuance: 'blocked' | 'open'
-  readonly denies: { readonly asked: number; readonly written: number; readonly presumed: number }
+  readonly denies: {
+    readonly asked: number
+    readonly written: number
+    readonly presumed: number
+    /** Roles whose IAM does not have it yet, and why. */
+    readonly waiting: readonly { readonly role: string; readonly problem: string | null }[]
+  }
   readonly sessions: {
     readonly state: 'none' | 'asked' | 'written' | 'presumed' | 'over'
     readonly written_at: string | null
@@ -33,8 +41,10 @@ export const showStop = (stop: Stop): string =>
     ['On', sayTarget(stop)],
     ['Since', `${sayInstant(stop.engaged_at)}, by ${stop.engaged_by ?? 'the broker itself'}`],
     ['Reason', stop.reason ?? '(erased)'],
+    ['Follows from', stop.cause],
     ['Issuance', stop.issuance],
     ['Deny written', sayWritten(stop)],
+    ['Waiting', stop.denies.waiting.map(sayWaiting).join('\n') || undefined],
     ['In effect', sayEffect(stop)],
     ['Release', sayRelease(stop)],
   ])
@@ -47,6 +57,9 @@ function sayWritten({ denies, sessions }: Stop): string {
     return `NOT YET: ${written} of ${asked} written; it is retried until it is`
   return `yes, ${asked} of ${asked} at ${sayInstant(sessions.written_at)}`
 }
+
+const sayWaiting = ({ role, problem }: Stop['denies']['waiting'][number]): string =>
+  `${role}${problem === null ? '' : `: ${problem}`}`
 
 function sayEffect({ sessions }: Stop): string | undefined {
   const { state, presumed_at } = sessions

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import type { LocalAws } from '../local-aws/server.js'
+import type { AlarmParts } from './alarms/start.js'
 import type { RecordItem } from './audit/items.js'
 import type { Publishing } from './audit/publish/publishing.js'
 import { createRecorder } from './audit/recorder.js'
@@ -59,8 +60,8 @@ export interface Replacements {
   readonly databaseUrl?: string
   readonly issue?: (deps: IssueDeps) => IssueDeps
   readonly policySet?: (real: PolicySet) => PolicySet
-  /** Left out: alarms are entries that come when they come. */
-  readonly alarms?: false
+  /** Left out by `false`: alarms are entries that come when they come. */
+  readonly alarms?: false | Partial<AlarmParts>
 }
 
 /** Builds a whole broker out of a configuration. Throws `StartError`, one sentence, when it cannot start. */
@@ -191,7 +192,7 @@ export async function buildBroker(
       policySet,
       trusted,
       logOrigin: publishing?.origin,
-      withAlarms: replacements.alarms !== false,
+      alarmParts: replacements.alarms ?? {},
     })
     wakeAlarms = containment.wake
     metrics.watch({

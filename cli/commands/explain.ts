@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { Explanation, WhoAmI } from '../api.js'
+import type { Explanation, Left, WhoAmI } from '../api.js'
 import { parseDuration, sayDuration } from '../duration.js'
 import { clientEnvironment } from '../environment.js'
 import { EXIT, usageError } from '../exit.js'
@@ -24,7 +24,7 @@ export function explainCommands(program: Command): void {
     .action(async (options: BrokerOptions) => {
       const { broker } = connect('agent', options)
       const me = await broker.get<WhoAmI>('/v1/whoami')
-      answer(options, me, () => `${showMe(me)}\n\n${scopeTable(me)}`)
+      answer(options, me, () => [showMe(me), scopeTable(me), limitTable(me)].join('\n\n'))
     })
 
   onBroker(asking(program.command('explain')), 'agent')
@@ -116,4 +116,26 @@ function scopeTable({ environments }: WhoAmI): string {
     ]),
   )
   return table(['ENVIRONMENT', 'TIER', 'ACCOUNT', 'SCOPE', 'ALLOWED', 'WHAT'], rows, 'No environment.')
+}
+
+/** What is left before the broker answers `over_limit`. */
+function limitTable({ environments }: WhoAmI): string {
+  const say = ({ left, most }: Left) => `${left} of ${most}`
+  const rows = environments.map(({ environment, stop, limits }) => [
+    environment,
+    say(limits.issuances_per_minute),
+    say(limits.live_sessions),
+    say(limits.scopes_per_hour),
+    say(limits.denials_per_hour),
+    stop ?? '-',
+  ])
+  const columns = [
+    'LEFT IN',
+    'SESSIONS A MINUTE',
+    'LIVE SESSIONS',
+    'SCOPES AN HOUR',
+    'DENIALS AN HOUR',
+    'STOPPED BY',
+  ]
+  return table(columns, rows, 'No environment.')
 }

@@ -7,7 +7,7 @@ import { type Caller, saidFrom } from '../operators/store.js'
 import { listProposals, vouchChallenge, vouchForKey, withdrawProposal } from '../operators/vouching.js'
 
 /** Who calls, whichever way they came: by a token, or by a session of the console. */
-export interface KeyCaller extends Pick<Caller, 'operator' | 'authenticatedAt'> {
+export interface KeyCaller extends Pick<Caller, 'operator' | 'authenticatedAt' | 'session'> {
   /** Of the token; at the console its own address and the operator's name. */
   readonly issuer: string
   readonly subject: string
@@ -19,8 +19,9 @@ export interface KeyCaller extends Pick<Caller, 'operator' | 'authenticatedAt'> 
  */
 export function keyCalls(deps: OperatorDeps, callerOf: (request: FastifyRequest) => KeyCaller) {
   const calling = (request: FastifyRequest): Caller => {
-    const { operator, authenticatedAt } = callerOf(request)
-    return { operator, authenticatedAt, said: saidFrom(request.ip) }
+    const { operator, authenticatedAt, session } = callerOf(request)
+    const asking = session === undefined ? {} : { session }
+    return { operator, authenticatedAt, ...asking, said: saidFrom(request.ip) }
   }
   const recording = <T>(request: FastifyRequest, work: (caller: Caller) => Promise<T>): Promise<T> => {
     const caller = calling(request)

@@ -48,6 +48,7 @@ export const stopView = z.object({
   index: count.describe('Of its entry in the log'),
   cutoff: instant.describe('Sessions issued before are to die; nothing is released before'),
   reason: z.string().nullable().describe('Null once erased'),
+  cause: z.string().nullable().describe('What it follows from, such as `incident:ID`'),
   approvals_needed: count,
   signed_by: z.array(z.string()).readonly().describe('Who signed for its release'),
   released_at: instant.nullable(),
@@ -59,6 +60,18 @@ export const stopView = z.object({
       written: count.describe('IAM has it, or nothing of it is alive any more'),
       presumed: count.describe('For a minute already: presumed in effect everywhere'),
       over: count.describe('Every session of it ended by itself'),
+      waiting: z
+        .array(
+          z.object({
+            role: z.string(),
+            problem: z
+              .string()
+              .nullable()
+              .describe('Why the last attempt failed (docs/containment.md); null while none has'),
+          }),
+        )
+        .readonly()
+        .describe('Roles whose IAM does not have it yet, twenty at most'),
     })
     .describe('Denies in IAM'),
   sessions: z

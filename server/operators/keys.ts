@@ -83,7 +83,8 @@ export async function listKeys(
 
 /**
  * Takes a key away for ever: by whom it is of, or an administrator. The last one too, since a lost key must be able to
- * go; its holder needs a new code, or somebody's voucher, for the next.
+ * go; its holder needs a new code, or somebody's voucher, for the next. Whoever signed in with a passkey of theirs is
+ * signed out, but for the session that asks.
  *
  * Throws `WritError`: not_found, operator_role, proof_stale.
  */
@@ -104,6 +105,7 @@ export async function removeKey(
   const answer = await callKeyFunction(deps.database, 'remove_key', {
     key_id: id,
     operator: caller.operator.name,
+    ...(caller.session === undefined ? {} : { session: caller.session }),
     ...caller.said,
   })
   if (answer.status === 'refused') throw refuse(answer.code)

@@ -11,6 +11,7 @@ export type SessionEnd =
   | 'signed_in_again'
   | 'policy_changed'
   | 'token_reused'
+  | 'key_removed'
 
 /** What is kept of who signed in at an issuer: no more than policy looks at. */
 export interface KeptIdentity {

@@ -9,6 +9,8 @@ export interface Caller {
   readonly operator: Operator
   /** When the human last showed that it is them; undefined where their issuer does not say. */
   readonly authenticatedAt: Date | undefined
+  /** Of the console, if they came with one. */
+  readonly session?: string
   /** What the record says of where it was done from. */
   readonly said: From
 }

@@ -18,14 +18,23 @@ export interface StopView {
   readonly cutoff: string
   /** Null once erased. */
   readonly reason: string | null
+  /** What it follows from, such as `incident:ID`. */
+  readonly cause: string | null
   readonly approvals_needed: number
   readonly signed_by: readonly string[]
   readonly released_at: string | null
   readonly state: 'engaged' | 'released'
   /** Whether anything of it is let out; a released one may be followed by another. */
   readonly issuance: 'blocked' | 'open'
-  readonly denies: DenyCounts
+  readonly denies: DenyCounts & { readonly waiting: readonly WaitingRole[] }
   readonly sessions: SessionsState
+}
+
+/** A role whose IAM does not have a Deny yet. */
+export interface WaitingRole {
+  readonly role: string
+  /** Why the last attempt failed; null while none has. */
+  readonly problem: string | null
 }
 
 /** Denies in IAM, one a role and target. What is counted in one is counted in all before it. */
@@ -63,13 +72,16 @@ export interface StopPage {
 
 interface Row {
   readonly view: Omit<StopView, 'denies' | 'sessions'>
-  readonly denies: DenyCounts
+  readonly denies: StopView['denies']
   readonly written_at: string | null
   readonly presumed_at: string | null
 }
 
 /** So many at most, unless a page says otherwise. */
 const LONGEST_LIST = 500
+
+/** Roles that are named where a Deny is not written: enough to see what is wrong. */
+const MOST_WAITING = 20
 
 /** Stops, newest first. */
 export async function listStops(
@@ -86,19 +98,24 @@ export async function listStops(
      )
      SELECT jsonb_build_object('id', s.id, 'kind', s.kind, 'name', coalesce(nullif(s.name, ''), said.beside->>'human'),
          'engaged_at', s.engaged_at, 'engaged_by', s.engaged_by, 'automatic', s.engaged_by IS NULL, 'index', s.engaged_idx,
-         'cutoff', s.cutoff, 'reason', said.beside->>'reason', 'approvals_needed', s.approvals_needed,
+         'cutoff', s.cutoff, 'reason', said.beside->>'reason', 'cause', said.cause, 'approvals_needed', s.approvals_needed,
          'signed_by', (SELECT coalesce(jsonb_agg(r.operator ORDER BY r.at), '[]') FROM writ.stop_release r WHERE r.stop_id = s.id),
          'released_at', s.released_at, 'state', CASE WHEN s.released_at IS NULL THEN 'engaged' ELSE 'released' END,
          'issuance', CASE WHEN s.released_at IS NULL THEN 'blocked' ELSE 'open' END) AS view,
-       jsonb_build_object('asked', asked, 'written', written + gone, 'presumed', presumed + gone, 'over', gone) AS denies,
+       jsonb_build_object('asked', asked, 'written', written + gone, 'presumed', presumed + gone, 'over', gone,
+         'waiting', waiting) AS denies,
        to_jsonb(k.last) AS written_at, to_jsonb(k.last + make_interval(secs => $6)) AS presumed_at
      FROM page s
-     LEFT JOIN LATERAL (SELECT CASE WHEN e.personal IS NOT NULL THEN convert_from(e.personal, 'UTF8')::jsonb END AS beside
+     LEFT JOIN LATERAL (SELECT CASE WHEN e.personal IS NOT NULL THEN convert_from(e.personal, 'UTF8')::jsonb END AS beside,
+         convert_from(e.body, 'UTF8')::jsonb->>'cause' AS cause
        FROM writ.entry e WHERE e.idx = s.engaged_idx) said ON true
      CROSS JOIN LATERAL (SELECT cardinality(s.kills) AS asked, cardinality(s.kills) - count(*) AS gone,
          count(written_at) AS written, max(written_at) AS last,
          count(*) FILTER (WHERE written_at <= clock_timestamp() - make_interval(secs => $6)) AS presumed
        FROM writ.kill WHERE id = ANY (s.kills) AND ends > clock_timestamp()) k
+     CROSS JOIN LATERAL (SELECT coalesce(jsonb_agg(to_jsonb(r)), '[]') AS waiting FROM (
+         SELECT DISTINCT k.role_arn AS role, d.last_error AS problem FROM writ.kill k LEFT JOIN writ.deny_role d USING (role_arn)
+         WHERE k.id = ANY (s.kills) AND k.ends > clock_timestamp() AND k.written_at IS NULL ORDER BY 1 LIMIT $7) r) w
      ORDER BY s.engaged_at DESC, s.id`,
     [
       filter.id ?? null,
@@ -107,6 +124,7 @@ export async function listStops(
       page.before?.id ?? null,
       page.limit,
       PRESUMED_AFTER_SECONDS,
+      MOST_WAITING,
     ],
   )
   return rows.map(({ view, denies, written_at, presumed_at }) => {

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import { startAlarms } from '../alarms/start.js'
+import { type AlarmParts, startAlarms } from '../alarms/start.js'
 import { createIam } from '../aws/iam.js'
 import type { StsSettings } from '../aws/sts.js'
 import type { Config } from '../config.js'
@@ -37,7 +37,8 @@ interface Wanted extends Omit<RevocationDeps, 'kick' | 'log'> {
   readonly trusted: () => boolean
   /** Of the log that this replica publishes, if it does. */
   readonly logOrigin: string | undefined
-  readonly withAlarms: boolean
+  /** False: none are raised. */
+  readonly alarmParts: false | Partial<AlarmParts>
 }
 
 /** What stops, kills and alarms run on; ends through `ending`. */
@@ -56,16 +57,11 @@ export function startContainment(wanted: Wanted): Containment {
   const holder = parts.newId()
   const denies = startDenyWorker({ database, iam, log, holder })
   ending.push(() => denies.close())
-  const alarms = wanted.withAlarms
-    ? startAlarms({
-        database,
-        log,
-        holder,
-        trusted,
-        onRaised: metrics.alarm,
-        ...(logOrigin === undefined ? {} : { origin: logOrigin }),
-      })
-    : undefined
+  const origin = logOrigin === undefined ? {} : { origin: logOrigin }
+  const alarms =
+    wanted.alarmParts === false
+      ? undefined
+      : startAlarms({ database, log, holder, trusted, onRaised: metrics.alarm, ...origin }, wanted.alarmParts)
   ending.push(() => alarms?.close())
   const { record, newId, now, operators } = parts
   const wake = (): void => alarms?.wake()

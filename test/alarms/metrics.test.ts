@@ -57,7 +57,8 @@ function parseText(text: string): Exposed {
 const page = readFileSync(join(packageRoot(), 'docs/alarms.md'), 'utf8')
 
 t.test('what is counted, and what is never told', async (t) => {
-  const broker = await startTestBroker(t, { alarms: true })
+  // Nobody looks unasked for an hour: what is raised here was woken for.
+  const broker = await startTestBroker(t, { alarms: { everyMs: 3_600_000 } })
   const scrape = async (): Promise<Exposed & { readonly text: string }> => {
     const response = await fetch(`${broker.url}/metrics`)
     t.equal(response.status, 200)
@@ -102,7 +103,6 @@ t.test('what is counted, and what is never told', async (t) => {
   ])
   const delayMs = Number(alarms[0]?.body.delay_ms)
   t.comment(`from cause to alarm: ${delayMs} ms`)
-  t.ok(delayMs < 900, 'woken, not found by the look once a second')
 
   const now = await scrape()
   t.equal(sumOf(now, 'writ_issuances_total', { outcome: 'issued', tier: 'development' }), 1)

@@ -32,6 +32,7 @@ t.test('an agent on a broker', async (t) => {
     t.match(me.json, { agent: 'orders-coder', identity: { subject: 'agent:orders-coder' } })
     const human = await agent(AGENT, ['whoami'])
     t.match(human.stdout, /production .* orders:write +with a grant/)
+    t.match(human.stdout, /production +60 of 60 +100 of 100 +50 of 50 +120 of 120 +-/, 'what is left')
     t.equal((await agent(AGENT, ['explain', ...READ])).code, 0)
     const needs = await agent(AGENT, ['explain', ...WRITE])
     t.equal(needs.code, 4)

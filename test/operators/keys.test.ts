@@ -13,9 +13,43 @@ import { codeHash, createEnrolmentCode, enrolmentLink, firstRunLink } from '../.
 import type { OperatorDeps } from '../../server/operators/deps.js'
 import { proposeKey } from '../../server/operators/enrolment.js'
 import { keyById, keysOf, listKeys, removeKey } from '../../server/operators/keys.js'
+import { createSessions } from '../../server/operators/sessions.js'
 import { databaseError } from '../support/postgres.js'
 import { SITE } from '../support/signing.js'
 import { operator, testKeys } from './support.js'
+
+t.test('whoever signed in with a passkey of theirs is signed out', async (t) => {
+  const { deps, caller, enrol, broker } = await testKeys(t)
+  const [key, second] = [await enrol('bob'), await enrol('bob')]
+  const sessions = createSessions(broker, deps.newId)
+  const start = async (operator: string) =>
+    sessions.start({ operator, method: 'passkey', authenticatedAt: new Date() })
+  const atIssuer = await sessions.start({
+    operator: 'bob',
+    method: 'oidc',
+    authenticatedAt: new Date(),
+    identity: { issuer: 'https://issuer.example.com', subject: 'bob', claims: {}, looked_at: [] },
+  })
+  const [asking, other, alices] = [await start('bob'), await start('bob'), await start('alice')]
+  const open = async () => {
+    const found = await Promise.all(
+      [asking, other, alices, atIssuer].map(({ secret }) => sessions.find(secret)),
+    )
+    return found.map((one) => one !== undefined)
+  }
+  t.strictSame(await open(), [true, true, true, true])
+  await removeKey(deps, { ...caller('bob'), session: asking.id }, key.id)
+  t.strictSame(await open(), [true, false, true, true], 'all but the one that asks')
+  const ended = async () =>
+    broker.query<{ body: { session: string; by?: string } }>(
+      `SELECT convert_from(body, 'UTF8')::jsonb AS body FROM writ.entry
+       WHERE kind = 'operator.session_ended' AND convert_from(body, 'UTF8')::jsonb->>'why' = 'key_removed' ORDER BY idx`,
+    )
+  t.match(await ended(), [{ body: { session: other.id, by: undefined } }])
+  await removeKey(deps, caller('dora', ['admin']), second.id)
+  t.strictSame(await open(), [false, false, true, true], 'the key of somebody else, by an administrator')
+  t.match(await ended(), [{}, { body: { session: asking.id, by: 'dora' } }])
+})
 
 t.test('removing', async (t) => {
   const { deps, caller, enrol, recorded } = await testKeys(t)

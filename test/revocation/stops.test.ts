@@ -100,7 +100,11 @@ t.test('an agent is stopped, and its neighbour is not', async (t) => {
   const path = `/v1/stops/${engaged.body.id}`
   let told = await shared.call('GET', path, carol)
   while (told.body.sessions.state === 'asked') told = await shared.call('GET', path, carol)
-  t.match(told.body, { state: 'engaged', denies: { asked: 8, written: 8 }, sessions: { state: 'written' } })
+  t.match(told.body, {
+    state: 'engaged',
+    denies: { asked: 8, written: 8, waiting: [] },
+    sessions: { state: 'written' },
+  })
   t.equal(
     Date.parse(told.body.sessions.presumed_at) - Date.parse(told.body.sessions.written_at),
     60_000,
@@ -253,6 +257,30 @@ t.test('stopped while AWS is minting: recorded, and handed to nobody', async (t)
   )
   t.ok((kill?.n ?? 0) > 0, 'and it is among what dies')
   await goOn(t)
+})
+
+t.test('where IAM refuses the Deny, the stop says on which roles and why', async (t) => {
+  const broker = await startTestBroker(t)
+  broker.localAws.faults.fail('access-denied', { action: 'PutRolePolicy', times: 1_000 })
+  const bob = await broker.operatorToken('bob')
+  const wanted = { reason: 'a test', cause: 'incident:4h7m2c9x0k1d' }
+  const engaged = await broker.call('PUT', '/v1/stops/agent/orders-coder', bob, wanted)
+  t.match(engaged, { status: 201, body: { cause: wanted.cause } })
+  const path = `/v1/stops/${engaged.body.id}`
+  const tried = ({ body }: Answer) =>
+    body.denies.waiting.every(({ problem }: { problem: string | null }) => problem !== null)
+  let told = await broker.call('GET', path, bob)
+  while (!tried(told)) told = await broker.call('GET', path, bob)
+  const { denies, sessions } = told.body
+  t.match(sessions, { state: 'asked', written_at: null })
+  t.equal(denies.written, 0)
+  const roles = broker.policy.current().agents.get('orders-coder')?.environments.values() ?? []
+  t.strictSame(
+    denies.waiting,
+    [...new Set([...roles].flatMap((place) => Object.values(place.roles)))]
+      .sort()
+      .map((role) => ({ role, problem: 'iam_unavailable' })),
+  )
 })
 
 t.test('an agent that policy knows no more', async (t) => {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import type { Change, SoftwareKey } from '../../cli/software-key.js'
+import type { AlarmParts } from '../../server/alarms/start.js'
 import { type Broker, buildBroker, type Replacements } from '../../server/build.js'
 import { readConfig } from '../../server/config.js'
 import { asOwner } from '../../server/db/owner.js'
@@ -59,7 +60,7 @@ export interface TestBrokerOptions extends Pick<Replacements, 'issue' | 'policyS
   /** Default: a fresh clone of the migrated template. */
   readonly sql?: TestDatabase
   /** Default: none, so that nothing comes into the log that the test did not have come. */
-  readonly alarms?: boolean
+  readonly alarms?: true | Partial<AlarmParts>
 }
 
 /** A whole broker in local mode, listening on a free port, over a database of the test's own. */
@@ -76,10 +77,10 @@ export async function startTestBroker(t: Test, options: TestBrokerOptions = {}):
   })
   const secrets: string[] = []
   const errors: string[] = []
-  const { alarms = false, ...replaced } = options
+  const { alarms, ...replaced } = options
   const broker = await buildBroker(config, log, {
     ...replaced,
-    ...(alarms ? {} : { alarms }),
+    alarms: alarms === true ? {} : (alarms ?? false),
     databaseUrl: sql.brokerUrl,
     issue: (deps) => keepingSecrets(options.issue?.(deps) ?? deps, secrets),
   })

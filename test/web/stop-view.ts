@@ -16,11 +16,12 @@ export const stopView = (change: Partial<StopView> = {}): StopView => ({
   index: 4711,
   cutoff: later(-30),
   reason: 'Deletes orders that nobody asked it to',
+  cause: null,
   approvals_needed: 2,
   signed_by: [],
   released_at: null,
   state: 'engaged',
-  denies: { asked: 8, written: 8 },
+  denies: { asked: 8, written: 8, waiting: [] },
   sessions: { written_at: later(-80), presumed_at: later(-20), state: 'presumed' },
   ...change,
 })
@@ -78,7 +79,15 @@ const NOTICE = {
 }
 
 const asked = stopView({
-  denies: { asked: 8, written: 3 },
+  denies: {
+    asked: 8,
+    written: 3,
+    waiting: [
+      { role: 'arn:aws:iam::111122223333:role/writ/orders-coder-read', problem: 'iam_unavailable' },
+      { role: 'arn:aws:iam::111122223333:role/writ/orders-coder-write', problem: null },
+    ],
+  },
+  cause: 'incident:4h7m2c9x0k1d',
   sessions: { written_at: null, presumed_at: null, state: 'asked' },
 })
 const written = stopView({
@@ -97,7 +106,7 @@ const others = [
     id: '3k9d0c2x7m1t',
     kind: 'everything',
     name: null,
-    denies: { asked: 0, written: 0 },
+    denies: { asked: 0, written: 0, waiting: [] },
     sessions: { written_at: null, presumed_at: null, state: 'none' },
   }),
 ]

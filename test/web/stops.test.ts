@@ -19,31 +19,43 @@ t.test('what is known of a stop is said in three parts, and never more than is k
     badges(states(stopView({ denies, sessions } as Parameters<typeof stopView>[0]), NOW).text)
   const none = { written_at: null, presumed_at: null }
   const at = { written_at: '2026-03-14T03:06:50Z', presumed_at: '2026-03-14T03:07:50Z' }
-  t.strictSame(said({ asked: 4, written: 3 }, { ...none, state: 'asked' }), [
+  t.strictSame(said({ asked: 4, written: 3, waiting: [] }, { ...none, state: 'asked' }), [
     'issuance blocked',
     'deny not written',
     'sessions may be alive',
   ])
-  t.strictSame(said({ asked: 4, written: 4 }, { ...at, state: 'written' }), [
+  t.strictSame(said({ asked: 4, written: 4, waiting: [] }, { ...at, state: 'written' }), [
     'issuance blocked',
     'deny written',
     'not in effect yet',
   ])
-  t.strictSame(said({ asked: 4, written: 4 }, { ...at, state: 'presumed' }), [
+  t.strictSame(said({ asked: 4, written: 4, waiting: [] }, { ...at, state: 'presumed' }), [
     'issuance blocked',
     'deny written',
     'presumed in effect',
   ])
-  t.strictSame(said({ asked: 4, written: 4 }, { ...none, state: 'over' }), [
+  t.strictSame(said({ asked: 4, written: 4, waiting: [] }, { ...none, state: 'over' }), [
     'issuance blocked',
     'deny written',
     'sessions over',
   ])
-  t.strictSame(said({ asked: 0, written: 0 }, { ...none, state: 'none' }), [
+  t.strictSame(said({ asked: 0, written: 0, waiting: [] }, { ...none, state: 'none' }), [
     'issuance blocked',
     'no deny needed',
   ])
   for (const page of Object.values(STOP_PAGES)) t.notMatch(page, /revoked/)
+})
+
+t.test('where a deny is not written, the page says on which role and why', async (t) => {
+  const role = 'arn:aws:iam::111122223333:role/writ/orders-coder-read'
+  const shown = (problem: string | null) => {
+    const denies = { asked: 4, written: 3, waiting: [{ role, problem }] }
+    const alive = { written_at: null, presumed_at: null, state: 'asked' } as const
+    return states(stopView({ denies, sessions: alive }), NOW).text
+  }
+  t.match(shown('iam_unavailable'), `<code>${role}</code> (<code>iam_unavailable</code>)`)
+  t.match(shown(null), `<code>${role}</code>`)
+  t.notMatch(shown(null), '(<code>')
 })
 
 t.test('a session that is to be killed is called dead by nobody', async (t) => {

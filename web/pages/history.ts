@@ -43,9 +43,9 @@ export function historyPage(view: HistoryView): Html {
   const form = filterForm(filter, known, over)
   if (problem !== undefined) return html`${form}${problemOf(problem)}`
   return html`${form}
-<section class="panel"><div class="row spread"><h2>Issuances over time</h2>${periods(filter, over)}</div>${activityChart(view.bars)}</section>
-${items.length > 0 && html`<section class="panel"><h2>Sessions</h2>${timeline(items, now)}</section>`}
-${items.length === 0 ? nothing(view) : html`<div class="below">${rows(view)}</div>`}
+<section class="panel later"><div class="row spread"><h2>Issuances over time</h2>${periods(filter, over)}</div>${activityChart(view.bars)}</section>
+${items.length > 0 && html`<section class="panel later"><h2>Sessions</h2>${timeline(items, now)}</section>`}
+${items.length === 0 ? nothing(view) : html`<div class="below later">${rows(view)}</div>`}
 ${pages(view)}`
 }
 

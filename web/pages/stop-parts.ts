@@ -18,11 +18,17 @@ export interface StopView {
   /** Sessions that AWS issued before this are to die; nobody can release it before. */
   readonly cutoff: string
   readonly reason: string | null
+  /** Such as `incident:ID`. */
+  readonly cause: string | null
   readonly approvals_needed: number
   readonly signed_by: readonly string[]
   readonly released_at: string | null
   readonly state: 'engaged' | 'released'
-  readonly denies: { readonly asked: number; readonly written: number }
+  readonly denies: {
+    readonly asked: number
+    readonly written: number
+    readonly waiting: readonly { readonly role: string; readonly problem: string | null }[]
+  }
   readonly sessions: {
     readonly written_at: string | null
     readonly presumed_at: string | null
@@ -61,12 +67,18 @@ const blocked = ({ state, engaged_at, released_at }: StopView): Html =>
       )
     : line(badge('issuance open'), html`Released ${time(released_at)}.`)
 
-function denied({ denies: { asked, written } }: StopView): Html {
+function denied({ denies: { asked, written, waiting } }: StopView): Html {
   if (asked === 0) return line(badge('no deny needed'), 'No role that it could hold a session of.')
   const text = `${written} of ${asked} written into roles in IAM, and read back.`
   return written >= asked
     ? line(badge('deny written', 'ok'), text)
-    : line(badge('deny not written', 'danger'), `${text} Tried again until it is.`)
+    : line(
+        badge('deny not written', 'danger'),
+        html`${text} Tried again until it is.${
+          waiting.length > 0 &&
+          html` Waiting: ${listed(waiting.map(({ role, problem }) => html`<code>${role}</code>${problem !== null && html` (<code>${problem}</code>)`}`))}.`
+        }`,
+      )
 }
 
 function sessions({ sessions: { state, written_at, presumed_at } }: StopView, now: Date): Html | undefined {
@@ -109,6 +121,7 @@ export const story = (stop: StopView, now: Date): Html =>
       ? html`<strong>The broker</strong> stopped this by itself`
       : html`<strong>${stop.engaged_by}</strong> stopped this`
   } ${ago(stop.engaged_at, now)}, ${time(stop.engaged_at)}.</p>
+${stop.cause !== null && html`<p class="small-text muted">Follows from <code>${stop.cause}</code></p>`}
 ${stop.reason !== null && html`<figure class="written"><blockquote>${foreign(stop.reason)}</blockquote></figure>`}`
 
 export const signedBy = ({ signed_by, approvals_needed }: StopView): Part =>

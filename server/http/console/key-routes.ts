@@ -30,6 +30,7 @@ export const consoleKeyRoutes: FastifyPluginAsyncZod<{
     return {
       operator,
       authenticatedAt: session.authenticatedAt,
+      session: session.id,
       issuer: deps.console.origin(),
       subject: operator.name,
     }
