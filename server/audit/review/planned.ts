@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 
-/** A plan over many partitions takes some 100 kB of a connection's memory; what is rare is planned each time. */
-const MOST = 32
+/** A plan over thirteen partitions takes some 150 kB of a connection's memory; what is rare is planned each time. */
+const MOST = 64
 
 const names = new Map<string, string>()
 

@@ -94,15 +94,19 @@ interface Work {
 type Explained = { 'QUERY PLAN': [{ Plan: Node }] }
 const EXPLAIN = 'EXPLAIN (ANALYZE, FORMAT JSON, TIMING OFF)'
 
+function literal(value: unknown): string {
+  if (value === null || value === undefined) return 'NULL'
+  if (value instanceof Date) return pg.escapeLiteral(value.toISOString())
+  return pg.escapeLiteral(
+    Array.isArray(value) ? `{${value.map((one) => JSON.stringify(one)).join()}}` : String(value),
+  )
+}
+
 /** What a prepared statement does once its plan is made for any values. A plan needs its literals in the text. */
 async function explainPrepared(on: Queryable, text: string, values: readonly unknown[]) {
   await on.query(`SET LOCAL plan_cache_mode = force_generic_plan; PREPARE watched AS ${text}`)
-  const literals = values.map((value) =>
-    pg.escapeLiteral(
-      Array.isArray(value) ? `{${value.map((one) => JSON.stringify(one)).join()}}` : String(value),
-    ),
-  )
-  const [explained] = await on.query<Explained>(`${EXPLAIN} EXECUTE watched(${literals.join()})`)
+  const given = values.length === 0 ? '' : `(${values.map(literal).join()})`
+  const [explained] = await on.query<Explained>(`${EXPLAIN} EXECUTE watched${given}`)
   await on.query('DEALLOCATE watched')
   return explained
 }
@@ -114,10 +118,7 @@ function watched(database: Database): { readonly database: Database; readonly wo
     return async (text, values = [], options) => {
       if (/^SELECT|^WITH/.test(text)) {
         const [custom] = await on.query<Explained>(`${EXPLAIN} ${text}`, values)
-        const generic =
-          options?.name === undefined
-            ? undefined
-            : await inTransaction((client) => explainPrepared(client, text, values))
+        const generic = await inTransaction((client) => explainPrepared(client, text, values))
         const before = work.rows
         const rows = [custom, generic].map((one) => {
           work.rows = 0
