@@ -105,6 +105,7 @@ t.test('an agent is stopped, and its neighbour is not', async (t) => {
     denies: { asked: 8, written: 8, waiting: [] },
     sessions: { state: 'written' },
   })
+  t.strictSame(told.body.denies.waiting, [], 'no role waits')
   t.equal(
     Date.parse(told.body.sessions.presumed_at) - Date.parse(told.body.sessions.written_at),
     60_000,

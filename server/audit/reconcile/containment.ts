@@ -60,6 +60,7 @@ interface Stop {
 /** Collects stops, revocations and written denies, in any order, and says what they mean for a session. */
 export class Containment {
   readonly #namesOf: (human: string) => readonly string[]
+  // Either is revoked once.
   readonly #grants = new Map<string, number>()
   readonly #issuances = new Map<string, number>()
   /** By what they stop, such as `agent orders-coder`. */
@@ -78,13 +79,13 @@ export class Containment {
       case 'grant.revoked': {
         const { data, error } = BODIES[body.kind].safeParse(body)
         if (data === undefined) return error
-        earliest(this.#grants, data.grant_id, data.at)
+        this.#grants.set(data.grant_id, data.at)
         break
       }
       case 'issuance.revoked': {
         const { data, error } = BODIES[body.kind].safeParse(body)
         if (data === undefined) return error
-        earliest(this.#issuances, data.issuance_id, data.at)
+        this.#issuances.set(data.issuance_id, data.at)
         break
       }
       case 'stop.engaged': {
@@ -183,7 +184,3 @@ export class Containment {
 
 const humanKey = (name: string): string => `human ${name.toLowerCase()}`
 const denyKey = (role: string, kind: string, target: string): string => JSON.stringify([role, kind, target])
-
-function earliest(map: Map<string, number>, key: string, at: number): void {
-  map.set(key, Math.min(map.get(key) ?? at, at))
-}

@@ -2,10 +2,13 @@ import Fastify from 'fastify'
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
 import t from 'tap'
 import { createSoftwareKey } from '../../../cli/software-key.js'
+import { asOwner } from '../../../server/db/owner.js'
 import { consoleKeyRoutes } from '../../../server/http/console/key-routes.js'
 import { compiled, GOOD } from '../../policy/support.js'
 import { age, type SignedInBrowser, startSession } from '../../support/console.js'
 import { consoleApp } from '../../support/console-app.js'
+import { silent } from '../../support/postgres.js'
+import { enrolKey } from '../../support/signing.js'
 
 const OPERATORS: Readonly<Record<string, string>> = {
   ...GOOD,
@@ -93,4 +96,28 @@ t.test('keys at the console', async (t) => {
     { status: 403, body: { code: 'proof_stale' } },
     'signed in a while ago',
   )
+})
+
+t.test('who removes a key stays signed in, and nobody else with that name', async (t) => {
+  const at = await consoleApp(t, await compiled(OPERATORS))
+  const app = Fastify().withTypeProvider<ZodTypeProvider>()
+  app.setValidatorCompiler(validatorCompiler)
+  app.setSerializerCompiler(serializerCompiler)
+  await app.register(consoleKeyRoutes, { deps: at.deps })
+  t.teardown(() => app.close())
+  const call = async (path: string, browser: SignedInBrowser, body: object = {}) => {
+    const answer = await app.inject({
+      method: 'POST',
+      url: `/console/keys${path}`,
+      headers: { host: at.host, origin: at.origin, cookie: browser.cookie, 'x-writ-csrf': browser.csrf },
+      payload: body,
+    })
+    return { status: answer.statusCode, body: answer.json() }
+  }
+  const key = await asOwner(at.sql.ownerUrl, silent, (owner) => enrolKey(owner, at.database, 'bob'))
+  const [asking, thief] = [await startSession(at.sql, 'bob'), await startSession(at.sql, 'bob')]
+  t.match(await call('/options', thief), { status: 200 })
+  t.match(await call('/remove', asking, { key_id: key.id }), { status: 200, body: { left: 0 } })
+  t.match(await call('/options', thief), { status: 401 }, 'whoever had the key')
+  t.match(await call('/options', asking), { status: 200 })
 })
